@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# The front door. Everything real happens in scripts/setup.sh (what must be on
+# the machine) and in the rig (tests/rig, Rust). `make help` lists the targets.
+
+ARCH ?= x86_64
+KDIR ?= /lib/modules/$(shell uname -r)/build
+FLAVOUR ?= release
+
+# The environment of the toolchain that set-up chose, for one recipe line.
+env := . scripts/env.sh
+rig := $(env) && cargo build --quiet -p mercury-rig --target-dir target && target/debug/mercury-rig
+
+# A variable that is 1, and one that has a value, as options of the rig.
+flag = $(if $(filter 1 yes true,$($(1))),$(2))
+option = $(if $($(1)),$(2) '$($(1))')
+
+run_options = --arch '$(ARCH)' $(call option,SMP,--smp) $(call option,MEM,--memory) \
+	$(call option,CPU,--cpu) $(call option,KERNEL,--kernel) $(call option,WITH,--with) \
+	$(call option,SCRIPT,--script) $(call flag,INTERACTIVE,--interactive) \
+	$(call option,ACCEL,--accel) $(call flag,ICOUNT,--icount) $(call option,APPEND,--append) \
+	$(call flag,BARE,--bare) --flavour '$(FLAVOUR)'
+
+test_options = --arch '$(ARCH)' $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
+	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
+
+.PHONY: help setup setup-build run test check image module tool kernel clean
+
+help:
+	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
+	@echo "     SMP=2 MEM=512M     CPUs and memory"
+	@echo "     CPU=max,-la57      a whole QEMU -cpu string; svm and npt are added where not named"
+	@echo "     KERNEL=package     any Debian kernel package (linux-image-rt-amd64, ...), or backports"
+	@echo "     SCRIPT=file        run this in the guest instead of the demonstration"
+	@echo "     WITH=folder        what the guest finds at /with"
+	@echo "     INTERACTIVE=1      a shell in the guest"
+	@echo "     ACCEL=tcg|kvm      emulation, or the host's nested KVM"
+	@echo "     ICOUNT=1           count instructions instead of time (one CPU)"
+	@echo "     APPEND='a b=c'     more kernel parameters"
+	@echo "     BARE=1             nothing of Mercury in the guest"
+	@echo "make test               all tests: format, lints, host tests, guests"
+	@echo "     HOST=1             the quick half: no guest"
+	@echo "     MATRIX=long        all rows of tests/matrix.toml"
+	@echo "     SUITE=name         only these rows"
+	@echo "make check              the same as make test HOST=1"
+	@echo "make image              the hypervisor's image"
+	@echo "make module KDIR=...    mercury.ko and its image for your own kernel"
+	@echo "make tool               the static programs"
+	@echo "make kernel KERNEL=...  download a Debian kernel into the cache"
+	@echo "make setup              install what is missing (run and test do it by themselves)"
+	@echo "make clean              remove target/ (downloads stay in the cache)"
+
+setup:
+	@sh scripts/setup.sh all
+
+setup-build:
+	@sh scripts/setup.sh build
+
+run: setup
+	@$(rig) run $(run_options)
+
+test: setup
+	@$(rig) test $(test_options)
+
+check: setup-build
+	@$(rig) test --host
+
+image: setup-build
+	@$(rig) build --only image --flavour '$(FLAVOUR)'
+
+module: setup-build
+	@$(rig) module --kdir '$(KDIR)' --flavour '$(FLAVOUR)'
+
+tool: setup-build
+	@$(rig) build --only programs
+
+kernel: setup
+	@$(rig) kernel fetch '$(if $(KERNEL),$(KERNEL),linux-image-amd64)' --refresh
+
+clean:
+	rm -rf target

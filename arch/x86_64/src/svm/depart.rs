@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! From a guest, or from an entry that failed, back to the live CPU.
+//!
+//! A control block keeps limits, attributes and the TSS's busy bit as the CPU
+//! had them, so on SVM nothing has to be rebuilt from descriptors: VMLOAD gives
+//! back FS, GS, TR, LDTR and the system call registers as they are, and the
+//! rest is loaded from the block.
+#![expect(unsafe_code, reason = "loads the kernel's state into the CPU")]
+
+use super::capabilities::Capabilities;
+use super::vmcb::ControlBlock;
+use crate::area::Area;
+use crate::area::register;
+use crate::instruction;
+use crate::leave::Departure;
+use crate::mutant;
+use crate::mutant::Mutant;
+use crate::registers;
+use crate::snapshot::TablePointer;
+
+/// Back to the kernel after a call, or instead of an entry: everything is still
+/// as the snapshot says, but for what VMSAVE put into the block.
+///
+/// # Safety
+/// This CPU came through the door, the block is its own and VMSAVE filled it.
+pub unsafe fn return_natively<L>(area: &Area<L>, result: u64) -> ! {
+    let native = &area.native;
+    let mut departure = Departure {
+        cr0: native.cr0,
+        cr3: native.cr3,
+        cr4: native.cr4,
+        rsp: native.rsp,
+        rip: native.rip,
+        rflags: native.rflags,
+        efer: native.efer,
+        selectors: Departure::pack(
+            native.ds.selector,
+            native.es.selector,
+            native.ss.selector,
+            native.cs.selector,
+        ),
+        result,
+        way_out: area.door.way_out,
+        ..Departure::default()
+    };
+    departure.set_tables(native.gdtr, native.idtr);
+    // SAFETY: the caller vouches for the block.
+    unsafe { instruction::vmload(area.blocks.guest) };
+    // SAFETY: the CPU's own value, from a moment ago.
+    unsafe { instruction::write_cr2(native.cr2) };
+    // An entry that failed has reset it (APM 15.6).
+    if instruction::read_dr7() != native.dr7 {
+        // SAFETY: the CPU's own value.
+        unsafe { instruction::write_dr6(native.dr6) };
+        // SAFETY: the CPU's own value.
+        unsafe { instruction::write_dr7(native.dr7) };
+    }
+    // SAFETY: all of it is the CPU's own state.
+    unsafe { departure.go() }
+}
+
+/// Lets a guest's CPU go: it is the machine's again.
+///
+/// # Safety
+/// The guest of this block has exited on this CPU, and the block is unchanged
+/// but for RIP and RAX.
+pub unsafe fn detach<L>(
+    area: &Area<L>,
+    block: &ControlBlock,
+    capabilities: Capabilities,
+    result: u64,
+) -> ! {
+    let [.., r12, r13, r14, r15] = area.registers.0;
+    let pointer = |segment: crate::segment::SegmentState| TablePointer {
+        base: segment.base,
+        limit: segment.limit as u16,
+    };
+    let mut departure = Departure {
+        kept: [
+            area.registers.0[register::RBX],
+            area.registers.0[register::RBP],
+            r12,
+            r13,
+            r14,
+            r15,
+        ],
+        cr0: block.cr0,
+        cr3: block.cr3,
+        cr4: block.cr4,
+        rsp: block.rsp,
+        rip: block.rip,
+        rflags: block.rflags,
+        efer: block.efer & !registers::EFER_SVME | area.native.efer & registers::EFER_SVME,
+        selectors: Departure::pack(
+            block.ds.selector,
+            block.es.selector,
+            block.ss.selector,
+            block.cs.selector,
+        ),
+        result,
+        way_out: area.door.way_out,
+        ..Departure::default()
+    };
+    departure.set_tables(pointer(block.gdtr), pointer(block.idtr));
+    // SAFETY: the block is this guest's, saved at the exit.
+    unsafe { instruction::vmload(area.blocks.guest) };
+    // SAFETY: the guest's own values follow, register by register.
+    unsafe { instruction::write_cr2(block.cr2) };
+    // SAFETY: as above.
+    unsafe { instruction::write_dr6(block.dr6) };
+    // SAFETY: as above; its breakpoints lie in the kernel, which runs next.
+    unsafe { instruction::write_dr7(block.dr7) };
+    if instruction::page_attributes() != block.pat {
+        // SAFETY: the guest ran with this table.
+        unsafe { instruction::write_msr(x86::msr::IA32_PAT, block.pat) };
+    }
+    if capabilities.speculation_control() {
+        // SAFETY: a CPU that switches the register has it.
+        unsafe { instruction::write_msr(registers::MSR_SPEC_CTRL, block.speculation_control) };
+    }
+    if capabilities.shadow_stacks() && block.cr4 & registers::CR4_CET != 0 {
+        // SAFETY: CR4.CET can be set only where the register exists.
+        unsafe { instruction::write_msr(registers::MSR_S_CET, block.s_cet) };
+        // SAFETY: as above.
+        unsafe { instruction::write_msr(registers::MSR_ISST, block.isst) };
+    }
+    // SAFETY: the values that were found at the entry; no exit follows.
+    unsafe { give_back(area, capabilities) };
+    // SAFETY: what it breaks is what the test asked for.
+    unsafe { break_something(area, &mut departure) };
+    // SAFETY: all of it is the state of the guest, which is the CPU's.
+    unsafe { departure.go() }
+}
+
+/// Gives back the registers that belong to the host's side of SVM.
+///
+/// # Safety
+/// No guest runs on this CPU after it.
+pub unsafe fn give_back<L>(area: &Area<L>, capabilities: Capabilities) {
+    if capabilities.tsc_ratio() {
+        // SAFETY: the value that was found.
+        unsafe { instruction::write_msr(registers::MSR_TSC_RATIO, area.tsc_ratio_found) };
+    }
+    if !mutant::active(area.mutant, Mutant::SaveArea) {
+        // SAFETY: the value that was found.
+        unsafe { instruction::write_msr(registers::MSR_VM_HSAVE_PA, area.save_area_found) };
+    }
+}
+
+/// In a build for tests: the one defect that was asked for (see [`mutant`]).
+///
+/// # Safety
+/// As [`detach`], just before it ends.
+unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
+    let on = |which| mutant::active(area.mutant, which);
+    // SAFETY (of all writes below): a defect that was asked for; the registers
+    // exist on every CPU with SVM, and the image does not run on them.
+    let write = |register, value| unsafe { instruction::write_msr(register, value) };
+    // SAFETY: as above, reading.
+    let read = |register| unsafe { instruction::read_msr(register) };
+    if on(Mutant::GdtLimit) {
+        departure.gdtr[0] |= 0xffff;
+    }
+    if on(Mutant::IdtLimit) {
+        departure.idtr[0] |= 0xffff;
+    }
+    if on(Mutant::Ldtr) {
+        // SAFETY: a null LDTR is always valid.
+        unsafe { core::arch::asm!("lldt {0:x}", in(reg) 0u16, options(nostack)) };
+    }
+    if on(Mutant::Dr7) {
+        // SAFETY: no breakpoint.
+        unsafe { instruction::write_dr7(0x400) };
+    }
+    if on(Mutant::GeneralRegister) {
+        departure.kept[0] ^= 1 << 40;
+    }
+    #[cfg(all(feature = "mutants", target_os = "none"))]
+    if on(Mutant::VectorRegister) {
+        // SAFETY: changes a register that the image does not use.
+        unsafe { core::arch::asm!("pcmpeqd xmm5, xmm5", options(nomem, nostack)) };
+    }
+    if on(Mutant::PageAttributes) {
+        write(x86::msr::IA32_PAT, 0x0007_0406_0007_0406);
+    }
+    if on(Mutant::ControlRegister4) {
+        departure.cr4 ^= 1 << 2;
+    }
+    if on(Mutant::FsBase) {
+        write(x86::msr::IA32_FS_BASE, read(x86::msr::IA32_FS_BASE) ^ 0x1000);
+    }
+    if on(Mutant::ControlRegister2) {
+        // SAFETY: CR2 has no effect.
+        unsafe { instruction::write_cr2(instruction::read_cr2() ^ 0x1000) };
+    }
+    if on(Mutant::SystemCall) {
+        write(x86::msr::IA32_FMASK, read(x86::msr::IA32_FMASK) ^ 1 << 11);
+    }
+    if on(Mutant::SystemEnter) {
+        write(
+            x86::msr::IA32_SYSENTER_EIP,
+            read(x86::msr::IA32_SYSENTER_EIP) ^ 0x10,
+        );
+    }
+    if on(Mutant::ExtensionBit) {
+        departure.efer |= registers::EFER_SVME;
+    }
+    if on(Mutant::DataSegment) {
+        departure.selectors ^= 0x2b;
+    }
+    if on(Mutant::KernelGsBase) {
+        let value = read(x86::msr::IA32_KERNEL_GSBASE);
+        write(x86::msr::IA32_KERNEL_GSBASE, value ^ 0x1000);
+    }
+    if on(Mutant::TaskSwitched) {
+        departure.cr0 ^= 1 << 3;
+    }
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Exits, taken apart.
+//!
+//! Each exit ends in one of two ways: the guest goes on, with an event if it is
+//! to see one, or the CPU leaves. Nothing that the guest does has any other
+//! outcome, and nothing here can fail.
+#![expect(unsafe_code, reason = "carries out register accesses of the guest")]
+
+use mercury_hal::addr::GuestPhysical;
+use mercury_hal::call::Answer;
+use mercury_hal::call::Request;
+use mercury_hal::event::Event;
+use mercury_hal::exit::FaultAnswer;
+use mercury_hal::exit::Policy;
+use mercury_hal::exit::Reason;
+use mercury_hal::exit::Touch;
+
+use super::capabilities::Capabilities;
+use super::vmcb::ControlBlock;
+use super::vmcb::code;
+use super::vmcb::event;
+use super::vmcb::flush;
+use crate::area::Area;
+use crate::area::register;
+use crate::exception;
+use crate::guest_memory;
+use crate::guest_memory::Paging;
+use crate::guest_memory::PeekSlot;
+use crate::instruction;
+use crate::mutant;
+use crate::mutant::Mutant;
+use crate::registers;
+use crate::store;
+use crate::store::Kind;
+use crate::store::Store;
+
+/// What happens after an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The guest runs on.
+    Guest,
+    /// The CPU leaves, with this for the kernel to find in RAX.
+    Leave(u64),
+}
+
+/// One exit of one CPU.
+struct Exit<'a, P: Policy> {
+    area: &'a mut Area<P::Cpu>,
+    block: &'a mut ControlBlock,
+    policy: &'a P,
+    capabilities: Capabilities,
+}
+
+/// Handles the exit that the control block describes.
+pub fn handle<P: Policy>(
+    area: &mut Area<P::Cpu>,
+    block: &mut ControlBlock,
+    policy: &P,
+    capabilities: Capabilities,
+) -> Next {
+    // An event whose delivery the exit cut short is delivered again.
+    block.event_injection = if block.exit_event & event::VALID != 0 {
+        block.exit_event
+    } else {
+        0
+    };
+    block.tlb_control = flush::NOTHING;
+    let mut exit = Exit {
+        area,
+        block,
+        policy,
+        capabilities,
+    };
+    let next = exit.dispatch();
+    if policy.must_flush(&mut exit.area.logic) {
+        exit.block.tlb_control = if capabilities.flush_by_asid() {
+            flush::GUEST
+        } else {
+            flush::EVERYTHING
+        };
+    }
+    next
+}
+
+impl<P: Policy> Exit<'_, P> {
+    fn dispatch(&mut self) -> Next {
+        match self.block.exit_code {
+            code::VMMCALL => return self.hypercall(),
+            code::REGISTER if self.block.exit_info1 & 1 != 0 => self.register_write(),
+            code::REGISTER => self.register_read(),
+            code::NESTED_FAULT => self.nested_fault(),
+            code::VMRUN..=code::SKINIT | code::INVLPGA => self.virtualization(),
+            code::SHUTDOWN => self.shutdown(),
+            _ => self.unknown(),
+        }
+        Next::Guest
+    }
+
+    fn count(&mut self, reason: Reason) {
+        self.policy.count(&mut self.area.logic, reason);
+    }
+
+    fn record(&self, event: Event, arguments: [u64; 5]) {
+        self.policy.record(&self.area.logic, event, arguments);
+    }
+
+    /// The instruction is done: on to the next one, `length` bytes further.
+    fn skip(&mut self, length: u8) {
+        self.block.rip = self.block.rip.wrapping_add(u64::from(length));
+        self.block.interrupt_shadow &= !1;
+    }
+
+    /// The instruction that exited is done; `opcode` is its two or three bytes.
+    /// CPUs without next-RIP leave its length to us; prefixes are rare, so a
+    /// guest page that cannot be read counts as an instruction without any.
+    fn skip_this(&mut self, opcode: &[u8]) {
+        if self.capabilities.next_rip() && self.block.next_rip != 0 {
+            self.block.rip = self.block.next_rip;
+            self.block.interrupt_shadow &= !1;
+            return;
+        }
+        let mut bytes = [0; store::LONGEST];
+        let count = self.fetch(&mut bytes);
+        let length = bytes
+            .get(..count)
+            .and_then(|bytes| store::length_with_prefixes(bytes, opcode));
+        self.skip(length.unwrap_or(opcode.len() as u8));
+    }
+
+    fn fetch(&self, to: &mut [u8; store::LONGEST]) -> usize {
+        let paging = Paging {
+            cr0: self.block.cr0,
+            cr3: self.block.cr3,
+            cr4: self.block.cr4,
+            efer: self.block.efer,
+        };
+        let is_hole = |page| self.policy.is_hole(page);
+        // SAFETY: the entry was computed at the preparation from the module's
+        // word for it; only this CPU uses it, and only while it is here.
+        let mut slot = unsafe { PeekSlot::new(self.area.index, self.area.peek_entry, is_hole) };
+        guest_memory::fetch(&mut slot, paging, self.block.rip, to)
+    }
+
+    fn hypercall(&mut self) -> Next {
+        let number = self.block.rax;
+        let argument = self.area.registers.0[register::RDI];
+        let request = (self.block.cpl == 0)
+            .then(|| Request::decode(number, argument))
+            .flatten();
+        let Some(request) = request else {
+            self.count(Reason::HypercallRefused);
+            self.record(
+                Event::HypercallRefused,
+                [number, u64::from(self.block.cpl), self.block.rip, 0, 0],
+            );
+            self.block.event_injection = event::UNDEFINED;
+            return Next::Guest;
+        };
+        self.count(Reason::Hypercall);
+        let answer = self.policy.hypercall(&mut self.area.logic, request);
+        self.skip_this(&[0x0f, 0x01, 0xd9]);
+        self.block.rax = answer.status();
+        match answer {
+            Answer::Leave => Next::Leave(answer.status()),
+            Answer::Failed(_) => Next::Guest,
+            Answer::Words(words) => {
+                let order = [
+                    register::RDI,
+                    register::RSI,
+                    register::RDX,
+                    register::RCX,
+                    register::R8,
+                    register::R9,
+                    register::R10,
+                    register::R11,
+                ];
+                for (place, word) in order.into_iter().zip(words) {
+                    self.area.registers.0[place] = word;
+                }
+                Next::Guest
+            }
+        }
+    }
+
+    fn register_read(&mut self) {
+        self.count(Reason::RegisterRead);
+        let number = self.area.registers.0[register::RCX] as u32;
+        let value = if number == registers::MSR_VM_HSAVE_PA {
+            Some(self.area.save_area_found)
+        } else {
+            // SAFETY: the exception table is in force: this is the image.
+            unsafe { instruction::try_read_msr(number) }
+        };
+        match value {
+            Some(value) => {
+                self.block.rax = value & 0xffff_ffff;
+                self.area.registers.0[register::RDX] = value >> 32;
+                self.skip_this(&[0x0f, 0x32]);
+            }
+            None => self.register_fault(number),
+        }
+    }
+
+    fn register_write(&mut self) {
+        self.count(Reason::RegisterWrite);
+        let number = self.area.registers.0[register::RCX] as u32;
+        let high = self.area.registers.0[register::RDX] << 32;
+        let value = high | self.block.rax & 0xffff_ffff;
+        let done = match number {
+            x86::msr::IA32_EFER => self.write_efer(value),
+            registers::MSR_VM_HSAVE_PA | registers::MSR_VM_CR => {
+                self.record(Event::RegisterKept, [u64::from(number), value, 0, 0, 0]);
+                true
+            }
+            registers::MSR_PATCH_LOADER => {
+                self.record(Event::MicrocodeRefused, [0; 5]);
+                true
+            }
+            // SAFETY: the exception table is in force. Registers outside the
+            // map's ranges hold nothing that the image runs on.
+            _ => unsafe { instruction::try_write_msr(number, value) },
+        };
+        if done {
+            self.skip_this(&[0x0f, 0x30]);
+        } else {
+            self.register_fault(number);
+        }
+    }
+
+    fn register_fault(&mut self, number: u32) {
+        self.record(Event::RegisterFault, [u64::from(number), 0, 0, 0, 0]);
+        self.block.event_injection = event::PROTECTION;
+    }
+
+    /// A write of EFER: LMA is the CPU's to change, SVME stays, and whether the
+    /// rest is allowed only the CPU knows. So the bits that the image does not
+    /// run on are tried on the real register, and put back.
+    fn write_efer(&mut self, value: u64) -> bool {
+        let ours = registers::EFER_LME
+            | registers::EFER_LMA
+            | registers::EFER_NXE
+            | registers::EFER_SVME;
+        // SAFETY: every CPU in long mode has EFER.
+        let host = unsafe { instruction::read_msr(x86::msr::IA32_EFER) };
+        // SAFETY: the bits that the image runs on keep their values.
+        let allowed = unsafe {
+            instruction::try_write_msr(x86::msr::IA32_EFER, host & ours | value & !ours)
+        };
+        // SAFETY: the value that was there.
+        unsafe { instruction::write_msr(x86::msr::IA32_EFER, host) };
+        let paging = self.block.cr0 & registers::CR0_PG != 0;
+        let changes_mode = (value ^ self.block.efer) & registers::EFER_LME != 0;
+        if !allowed || paging && changes_mode {
+            return false;
+        }
+        if value & registers::EFER_SVME == 0 {
+            self.record(
+                Event::RegisterKept,
+                [u64::from(x86::msr::IA32_EFER), value, 0, 0, 0],
+            );
+        }
+        self.block.efer = value & !registers::EFER_LMA
+            | self.block.efer & registers::EFER_LMA
+            | registers::EFER_SVME;
+        true
+    }
+
+    fn nested_fault(&mut self) {
+        let info = self.block.exit_info1;
+        let address = GuestPhysical(self.block.exit_info2);
+        let touch = if info & 1 << 33 != 0 {
+            Touch::Walk
+        } else if info & 1 << 4 != 0 {
+            Touch::Fetch
+        } else if info & 1 << 1 != 0 {
+            Touch::Write
+        } else {
+            Touch::Read
+        };
+        match self
+            .policy
+            .stage2_fault(&mut self.area.logic, address, touch)
+        {
+            FaultAnswer::Again => {}
+            FaultAnswer::Hole => self.hole(address, touch),
+            FaultAnswer::Refuse => {
+                self.count(Reason::Other);
+                self.block.event_injection = event::PROTECTION;
+            }
+        }
+    }
+
+    /// The guest touched the hole in a way that the zero page does not allow.
+    fn hole(&mut self, address: GuestPhysical, touch: Touch) {
+        let rip = self.block.rip;
+        let found = (touch == Touch::Write).then(|| self.decode_store()).flatten();
+        if let Some(found) = found {
+            self.count(Reason::HoleStore);
+            self.record(
+                Event::HoleStore,
+                [address.0, u64::from(found.size), rip, 0, 0],
+            );
+            self.drop_store(found, address);
+        } else {
+            self.count(Reason::HoleRefused);
+            self.record(Event::HoleRefused, [address.0, touch as u64, rip, 0, 0]);
+            self.block.event_injection = event::PROTECTION;
+        }
+    }
+
+    /// The store that faulted, if it is one (64-bit code only: nothing else can
+    /// reach the hole by accident).
+    fn decode_store(&self) -> Option<Store> {
+        const LONG: u16 = 1 << 9;
+        if self.block.cs.attributes & LONG == 0 {
+            return None;
+        }
+        if self.capabilities.decode_assists() && self.block.fetched != 0 {
+            let count = usize::from(self.block.fetched);
+            return store::decode(self.block.instruction_bytes.get(..count)?);
+        }
+        let mut bytes = [0; store::LONGEST];
+        let count = self.fetch(&mut bytes);
+        store::decode(bytes.get(..count)?)
+    }
+
+    /// Carries a store out, but for the storing. A repeated one goes as far as
+    /// the end of the page and comes back for the rest.
+    fn drop_store(&mut self, store: Store, address: GuestPhysical) {
+        let length = if mutant::active(self.area.mutant, Mutant::HoleLength) {
+            store.length.saturating_sub(1)
+        } else {
+            store.length
+        };
+        let Kind::String { repeats, moves } = store.kind else {
+            self.skip(length);
+            return;
+        };
+        let size = u64::from(store.size);
+        let down = self.block.rflags & registers::RFLAGS_DF != 0;
+        let left = self.area.registers.0[register::RCX];
+        let times = if !repeats || down {
+            1
+        } else {
+            let in_page = 4096 - (address.0 & 4095);
+            left.min(in_page.div_ceil(size))
+        };
+        let step = if down {
+            size.wrapping_neg()
+        } else {
+            size.wrapping_mul(times)
+        };
+        let registers = &mut self.area.registers.0;
+        registers[register::RDI] = registers[register::RDI].wrapping_add(step);
+        if moves {
+            registers[register::RSI] = registers[register::RSI].wrapping_add(step);
+        }
+        if repeats {
+            registers[register::RCX] = left.wrapping_sub(times);
+        }
+        if !repeats || left == times {
+            self.skip(length);
+        }
+    }
+
+    fn virtualization(&mut self) {
+        self.count(Reason::Virtualization);
+        self.record(
+            Event::VirtualizationRefused,
+            [self.block.exit_code, self.block.rip, 0, 0, 0],
+        );
+        self.block.event_injection = event::UNDEFINED;
+    }
+
+    fn shutdown(&mut self) {
+        self.count(Reason::Reset);
+        self.record(Event::Reset, [self.block.rip, 0, 0, 0, 0]);
+        exception::reset()
+    }
+
+    fn unknown(&mut self) {
+        self.count(Reason::Other);
+        self.record(
+            Event::UnknownExit,
+            [
+                self.block.exit_code,
+                self.block.exit_info1,
+                self.block.exit_info2,
+                self.block.rip,
+                0,
+            ],
+        );
+        self.block.event_injection = event::UNDEFINED;
+    }
+}

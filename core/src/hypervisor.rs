@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The hypervisor: the one object that every CPU's exits ask.
+//!
+//! It is `const`-constructible and lives in the image's data. The module
+//! prepares it through the door ([`Hypervisor::prepare`], [`Hypervisor::map`],
+//! [`Hypervisor::punch`]); from then on only [`Policy`] is used, from exits.
+//!
+//! One lock guards the nested map. It is taken when the guest faults outside
+//! iomem or touches the hole and by hypercalls that change or describe the map:
+//! never on a path that an undisturbed guest takes. No interrupt can arrive
+//! while it is held (the image runs with all of them off), so the holder always
+//! makes progress.
+
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::Ordering;
+
+use mercury_hal::addr::GuestPhysical;
+use mercury_hal::addr::GuestRange;
+use mercury_hal::addr::HostPhysical;
+use mercury_hal::addr::PAGE_SIZE;
+use mercury_hal::call::Answer;
+use mercury_hal::call::ProofPages;
+use mercury_hal::call::Request;
+use mercury_hal::clock::Clock;
+use mercury_hal::error::Error;
+use mercury_hal::event::Event;
+use mercury_hal::exit::FaultAnswer;
+use mercury_hal::exit::Policy;
+use mercury_hal::exit::Reason;
+use mercury_hal::exit::Touch;
+use mercury_hal::frames::FrameAccess;
+use mercury_hal::frames::FrameSource;
+use mercury_hal::frames::TableMemory;
+use mercury_hal::paging::Access;
+use mercury_hal::paging::Shape;
+use mercury_hal::paging::Stage2Format;
+use spin::mutex::SpinMutex;
+
+use crate::lent::Lent;
+use crate::lent::LentTables;
+use crate::phase::Phase;
+use crate::phase::Progress;
+use crate::ring::RECORD_WORDS;
+use crate::ring::Ring;
+use crate::stage2::Stage2;
+use crate::stats::ExitCounters;
+
+/// What the logic keeps for one CPU.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cpu {
+    index: u32,
+    counters: ExitCounters,
+    generation: u64,
+    entries: u64,
+}
+
+impl Cpu {
+    /// The CPU of this number.
+    #[must_use]
+    pub const fn new(index: u32) -> Self {
+        Self {
+            index,
+            counters: ExitCounters::ZERO,
+            generation: 0,
+            entries: 0,
+        }
+    }
+    /// The CPU's number, as the kernel counts.
+    #[must_use]
+    pub const fn index(&self) -> u32 {
+        self.index
+    }
+}
+
+/// What the module told at the preparation.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// The frames that were lent.
+    pub lent: Lent,
+    /// First of them that is free for tables.
+    pub first_free: u64,
+    /// Shape of the nested map.
+    pub shape: Shape,
+    /// The module's proof pages.
+    pub proof: ProofPages,
+    /// CPUs that may ever enter.
+    pub cpus: u32,
+}
+
+struct Prepared<F, A> {
+    plan: Plan,
+    map: Stage2<F, LentTables<A>>,
+    zeros: HostPhysical,
+    on_demand: u64,
+}
+
+/// See the module's documentation.
+pub struct Hypervisor<F, A, C> {
+    progress: Progress,
+    ring: Ring,
+    /// The nested map's generation, readable without the lock.
+    generation: AtomicU64,
+    prepared: SpinMutex<Option<Prepared<F, A>>>,
+    clock: core::marker::PhantomData<fn() -> C>,
+}
+
+impl<F, A, C> core::fmt::Debug for Hypervisor<F, A, C> {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        formatter
+            .debug_struct("Hypervisor")
+            .field("progress", &self.progress)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<F: Stage2Format, A: FrameAccess, C: Clock> Default for Hypervisor<F, A, C> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
+    /// Nothing prepared.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            progress: Progress::new(),
+            ring: Ring::new(),
+            generation: AtomicU64::new(0),
+            prepared: SpinMutex::new(None),
+            clock: core::marker::PhantomData,
+        }
+    }
+
+    /// Begins anew with these frames. Nothing is mapped yet.
+    ///
+    /// # Errors
+    /// [`Error::WrongPhase`] while a CPU is in; [`Error::FramesExhausted`];
+    /// [`Error::BadParameters`].
+    pub fn prepare(&self, plan: Plan, access: A) -> Result<(), Error> {
+        self.progress.begin()?;
+        let tables = LentTables::new(plan.lent, plan.first_free, access);
+        let mut map = Stage2::new(plan.shape, tables)?;
+        let zeros = map
+            .memory_mut()
+            .take()
+            .ok_or(Error::FramesExhausted)?;
+        for word in 0..(PAGE_SIZE / 8) as usize {
+            map.memory_mut().write(zeros, word, 0);
+        }
+        *self.prepared.lock() = Some(Prepared {
+            plan,
+            map,
+            zeros,
+            on_demand: 0,
+        });
+        Ok(())
+    }
+
+    /// Maps what iomem names. Ranges that are not RAM and would cost more
+    /// tables than leaves are left to be mapped when they are touched: only
+    /// CPUs without 1-GiB leaves have any.
+    ///
+    /// # Errors
+    /// As [`Stage2::map_identity`]; [`Error::WrongPhase`] unless preparing.
+    pub fn map(&self, range: GuestRange, is_ram: bool) -> Result<(), Error> {
+        if self.progress.phase() != Phase::Preparing {
+            return Err(Error::WrongPhase);
+        }
+        let mut guard = self.prepared.lock();
+        let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
+        let wide = range.end() - range.start() > 1 << 30;
+        if wide && !is_ram && prepared.plan.shape.largest_leaf < 2 {
+            return Ok(());
+        }
+        prepared.map.map_identity(range)
+    }
+
+    /// Takes every lent frame out of the guest's reach, and ends the
+    /// preparation.
+    ///
+    /// # Errors
+    /// As [`Stage2::replace`]; [`Error::WrongPhase`] unless preparing.
+    pub fn punch(&self) -> Result<(), Error> {
+        if self.progress.phase() != Phase::Preparing {
+            return Err(Error::WrongPhase);
+        }
+        let mut guard = self.prepared.lock();
+        let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
+        let zeros = Some((prepared.zeros, Access::Read));
+        for number in 0..prepared.plan.lent.frames() {
+            let frame = prepared
+                .plan
+                .lent
+                .address(number)
+                .ok_or(Error::BadParameters)?;
+            prepared.map.replace(GuestPhysical(frame.0), zeros)?;
+        }
+        self.generation
+            .store(prepared.map.generation(), Ordering::Release);
+        let plan = &prepared.plan;
+        self.record_as(
+            0,
+            Event::Prepared,
+            [
+                plan.lent.frames(),
+                u64::from(plan.cpus),
+                u64::from(plan.shape.address_bits),
+                0,
+                0,
+            ],
+        );
+        self.progress.ready()
+    }
+
+    /// A CPU is about to enter. Returns the root of the nested map.
+    ///
+    /// # Errors
+    /// [`Error::WrongPhase`] before the preparation is over or for a CPU that
+    /// was not announced.
+    pub fn entering(&self, cpu: &mut Cpu) -> Result<HostPhysical, Error> {
+        let (root, cpus) = {
+            let guard = self.prepared.lock();
+            let prepared = guard.as_ref().ok_or(Error::WrongPhase)?;
+            (prepared.map.root(), prepared.plan.cpus)
+        };
+        if cpu.index >= cpus {
+            return Err(Error::BadParameters);
+        }
+        self.progress.entering()?;
+        cpu.counters = ExitCounters::ZERO;
+        cpu.generation = self.generation.load(Ordering::Acquire);
+        cpu.entries += 1;
+        self.record(cpu, Event::Entered, [0; 5]);
+        Ok(root)
+    }
+
+    /// The entry of this CPU failed (with what the hardware said): it goes on
+    /// natively.
+    pub fn entry_failed(&self, cpu: &Cpu, error: Error, hardware: u64) {
+        self.progress.left();
+        self.record(cpu, Event::EntryFailed, [error as u64, hardware, 0, 0, 0]);
+    }
+
+    /// A frame, or frames that follow each other, for what the architecture
+    /// keeps beside the nested map. Frames that are passed over to find them
+    /// stay unused until detach.
+    ///
+    /// # Errors
+    /// [`Error::FramesExhausted`]; [`Error::WrongPhase`] unless preparing.
+    pub fn take_frames(&self, count: u64) -> Result<HostPhysical, Error> {
+        if self.progress.phase() != Phase::Preparing {
+            return Err(Error::WrongPhase);
+        }
+        let mut guard = self.prepared.lock();
+        let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
+        let memory = prepared.map.memory_mut();
+        let mut first = memory.take().ok_or(Error::FramesExhausted)?;
+        let mut length = 1;
+        while length < count {
+            let next = memory.take().ok_or(Error::FramesExhausted)?;
+            if next.0 == first.0 + length * PAGE_SIZE {
+                length += 1;
+            } else {
+                (first, length) = (next, 1);
+            }
+        }
+        Ok(first)
+    }
+
+    /// Stores a word of such a frame.
+    pub fn write_frame(&self, frame: HostPhysical, index: usize, value: u64) {
+        if let Some(prepared) = self.prepared.lock().as_mut() {
+            prepared.map.memory_mut().write(frame, index, value);
+        }
+    }
+
+    /// The log record of this number or the oldest after it, as eight words:
+    /// sequence number, then the record.
+    pub fn log_words(&self, wanted: u64) -> [u64; 8] {
+        let mut words = [0; 8];
+        if let Some((sequence, record)) = self.ring.read(wanted) {
+            for (to, from) in words
+                .iter_mut()
+                .zip(core::iter::once(sequence).chain(record))
+            {
+                *to = from;
+            }
+        }
+        words
+    }
+
+    fn record_as(&self, cpu: u32, event: Event, arguments: [u64; 5]) {
+        let mut words = [0; RECORD_WORDS];
+        let head = [
+            C::ticks(),
+            event as u64 | (event.level() as u64) << 16 | u64::from(cpu) << 32,
+        ];
+        for (to, from) in words.iter_mut().zip(head.into_iter().chain(arguments)) {
+            *to = from;
+        }
+        self.ring.write(words);
+    }
+
+    /// Changes what the first proof page points at, sealed or not: nobody but
+    /// the module knows the page.
+    fn prove(&self, with: impl FnOnce(ProofPages) -> Option<GuestPhysical>) -> Answer {
+        let mut guard = self.prepared.lock();
+        let Some(prepared) = guard.as_mut() else {
+            return Answer::Failed(Error::WrongPhase);
+        };
+        let proof = prepared.plan.proof;
+        let target = with(proof).map(|page| (page.identity(), Access::All));
+        let covered = prepared.plan.lent.covers(proof.plain)
+            || prepared.plan.lent.covers(proof.other);
+        if covered {
+            return Answer::Failed(Error::BadAddress);
+        }
+        let result = prepared.map.replace(proof.plain, target);
+        self.generation
+            .store(prepared.map.generation(), Ordering::Release);
+        match result {
+            Ok(()) => Answer::Words([0; 8]),
+            Err(error) => Answer::Failed(error),
+        }
+    }
+
+    fn memory_words(&self) -> [u64; 8] {
+        let guard = self.prepared.lock();
+        guard.as_ref().map_or([0; 8], |prepared| {
+            let census = prepared.map.census();
+            let [small, middle, large] = census.leaves;
+            [
+                census.tables,
+                small,
+                middle,
+                large,
+                prepared.on_demand,
+                prepared.map.memory().left(),
+                u64::from(prepared.plan.shape.root) + 1,
+                prepared.plan.lent.frames(),
+            ]
+        })
+    }
+}
+
+impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
+    type Cpu = Cpu;
+
+    fn count(&self, cpu: &mut Cpu, reason: Reason) {
+        cpu.counters.count(reason);
+    }
+
+    fn stage2_fault(&self, cpu: &mut Cpu, address: GuestPhysical, touch: Touch) -> FaultAnswer {
+        let mut guard = self.prepared.lock();
+        let Some(prepared) = guard.as_mut() else {
+            return FaultAnswer::Refuse;
+        };
+        if prepared.plan.lent.covers(address) {
+            return FaultAnswer::Hole;
+        }
+        match prepared.map.map_at(address) {
+            Ok(()) => {
+                prepared.on_demand += 1;
+                cpu.counters.count(Reason::Stage2Mapped);
+                drop(guard);
+                self.record(
+                    cpu,
+                    Event::MappedOnDemand,
+                    [address.0, touch as u64, 0, 0, 0],
+                );
+                FaultAnswer::Again
+            }
+            // Another CPU was quicker.
+            Err(Error::MapConflict) => FaultAnswer::Again,
+            Err(error) => {
+                drop(guard);
+                self.record(
+                    cpu,
+                    Event::NotMapped,
+                    [address.0, error as u64, touch as u64, 0, 0],
+                );
+                FaultAnswer::Refuse
+            }
+        }
+    }
+
+    fn is_hole(&self, address: GuestPhysical) -> bool {
+        self.prepared
+            .lock()
+            .as_ref()
+            .is_some_and(|prepared| prepared.plan.lent.covers(address))
+    }
+
+    fn hypercall(&self, cpu: &mut Cpu, request: Request) -> Answer {
+        match request {
+            Request::Null => Answer::Words([0; 8]),
+            Request::Status => Answer::Words([
+                u64::from(cpu.index),
+                self.progress.phase() as u64,
+                u64::from(self.progress.inside()),
+                cpu.counters.total(),
+                cpu.entries,
+                self.progress.entries(),
+                0,
+                0,
+            ]),
+            Request::Detach => {
+                let sealed = self.progress.phase() == Phase::Sealed;
+                self.progress.left();
+                let event = if sealed { Event::Left } else { Event::Undone };
+                self.record(cpu, event, [0; 5]);
+                Answer::Leave
+            }
+            Request::Seal(announced) => {
+                let sealed = u32::try_from(announced)
+                    .map_err(|_| Error::NotAllIn)
+                    .and_then(|announced| self.progress.seal(announced));
+                match sealed {
+                    Ok(()) => {
+                        let frames = self.memory_words()[7];
+                        self.record(cpu, Event::Sealed, [announced, frames, 0, 0, 0]);
+                        Answer::Words([0; 8])
+                    }
+                    Err(error) => Answer::Failed(error),
+                }
+            }
+            Request::Log(wanted) => Answer::Words(self.log_words(wanted)),
+            Request::Flip => self.prove(|proof| Some(proof.other)),
+            Request::Restore => self.prove(|proof| Some(proof.plain)),
+            Request::Unmap => self.prove(|_| None),
+            Request::Counters(first) => Answer::Words(cpu.counters.eight_from(first)),
+            Request::Memory => Answer::Words(self.memory_words()),
+        }
+    }
+
+    fn must_flush(&self, cpu: &mut Cpu) -> bool {
+        let now = self.generation.load(Ordering::Acquire);
+        let stale = cpu.generation != now;
+        cpu.generation = now;
+        stale
+    }
+
+    fn record(&self, cpu: &Cpu, event: Event, arguments: [u64; 5]) {
+        self.record_as(cpu.index, event, arguments);
+    }
+}

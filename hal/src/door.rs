@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The door: how the module, running natively, calls into the image.
+//!
+//! There is one way in. The module's trampoline saves what it must, switches to
+//! the page tables that it built, and jumps to the image's entry with the
+//! address of this CPU's [`Door`] in the first argument register. Every call
+//! comes back natively with a result but one: [`Operation::Enter`] comes back
+//! as a guest. The C side is `platform/linux/module/mercury_door.h`, the same
+//! structures with the same names; `tests/host` holds the two together.
+//!
+//! Layout of the image's address space (virtual, its own tables):
+//!
+//! | from | what |
+//! | --- | --- |
+//! | [`IMAGE_BASE`] | the image: text, read-only data, data |
+//! | [`CPU_BASE`] + n * [`CPU_STRIDE`] | CPU n: [`CPU_PAGES`] pages as in [`CPU_PAGE_SLOTS`], the slots between unmapped (guards) |
+//! | [`FRAME_BASE`] + i * 4096 | lent frame i, if it is neither image nor CPU page |
+//! | [`PEEK_BASE`] + n * 4096 | CPU n's slot for one look at a guest page |
+//!
+//! The lower half is used throughout, because the kernel keeps global TLB
+//! entries for the upper half, and the trampoline's page is mapped where the
+//! kernel has it.
+
+/// Version of everything in this file. The image's header names it.
+pub const DOOR_ABI: u32 = 1;
+/// First bytes of an image: "MERCURY\0".
+pub const IMAGE_MAGIC: u64 = 0x0059_5255_4352_454d;
+
+/// Virtual address of the image.
+pub const IMAGE_BASE: u64 = 0x4000_0000;
+/// Virtual address of the first CPU's area.
+pub const CPU_BASE: u64 = 0x5000_0000;
+/// Virtual distance between two CPUs' areas.
+pub const CPU_STRIDE: u64 = 0x1_0000;
+/// Virtual address of lent frame 0.
+pub const FRAME_BASE: u64 = 0x6000_0000;
+/// Virtual address of the first CPU's peek slot.
+pub const PEEK_BASE: u64 = 0x7000_0000;
+
+/// Frames that a CPU has.
+pub const CPU_PAGES: usize = 8;
+/// In which page-sized slots of its area a CPU's frames are mapped: door and
+/// state, guest control block, host control block, host save area, then, each
+/// behind a guard page, three pages of stack and one of exception stack.
+pub const CPU_PAGE_SLOTS: [u8; CPU_PAGES] = [0, 1, 2, 3, 5, 6, 7, 9];
+/// First byte beyond the stack, from the start of a CPU's area.
+pub const CPU_STACK_TOP: u64 = 8 * 4096;
+/// First byte beyond the exception stack.
+pub const CPU_EXCEPTION_STACK_TOP: u64 = 10 * 4096;
+/// Most CPUs that fit between [`CPU_BASE`] and [`FRAME_BASE`].
+pub const MAX_CPUS: usize = 4096;
+/// Most blocks in which frames are lent.
+pub const MAX_BLOCKS: usize = 160;
+
+/// What the module asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Operation {
+    /// Take the parameters in lent frame `arguments[0]`, begin anew.
+    Prepare = 0,
+    /// Map guest physical `arguments[0]..arguments[1]`; `[2]` = 1: it is RAM.
+    Map = 1,
+    /// Take every lent frame out of the guest's reach. Ends the preparation.
+    Punch = 2,
+    /// Make this CPU a guest. `arguments[0]`: injection of a test build.
+    Enter = 3,
+    /// Log record from sequence `arguments[0]` on, into `words`.
+    Log = 4,
+}
+
+impl Operation {
+    /// The operation of a number, if known.
+    #[must_use]
+    pub const fn decode(number: u64) -> Option<Self> {
+        match number {
+            0 => Some(Self::Prepare),
+            1 => Some(Self::Map),
+            2 => Some(Self::Punch),
+            3 => Some(Self::Enter),
+            4 => Some(Self::Log),
+            _ => None,
+        }
+    }
+}
+
+/// A segment as the module found it: what the image cannot read itself,
+/// because descriptor tables live in the kernel's address space.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Segment {
+    /// Selector register.
+    pub selector: u64,
+    /// The 8-byte descriptor behind it; 0 for a null selector.
+    pub descriptor: u64,
+}
+
+/// One CPU's door; lies at the start of its area.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Door {
+    /// In: [`Operation`].
+    pub operation: u64,
+    /// In: by operation.
+    pub arguments: [u64; 4],
+    /// Out: by operation.
+    pub words: [u64; 8],
+    /// Set up once: this structure's virtual address in the image's tables.
+    pub own: u64,
+    /// Set up once: value for the root-of-tables register.
+    pub host_root: u64,
+    /// Set up once: the image's entry, virtual.
+    pub host_entry: u64,
+    /// Set up once: virtual address of the trampoline's way out.
+    pub way_out: u64,
+    /// Set up once: [`BACKEND_SVM`].
+    pub backend: u64,
+    /// Written by the trampoline: stack pointer to come back with.
+    pub stack_pointer: u64,
+    /// Written by the trampoline: where to come back to.
+    pub instruction_pointer: u64,
+    /// Written by the trampoline: flags, interrupts off.
+    pub flags: u64,
+    /// Written by the trampoline: the kernel's root-of-tables register (x86: CR3).
+    pub root: u64,
+    /// Written by the trampoline: x86: CR4.
+    pub control4: u64,
+    /// Written by the trampoline: x86: EFER before the extension was enabled.
+    pub extended_features: u64,
+    /// Written by the trampoline: x86: GDTR, limit in the first 16 bits then base.
+    pub gdtr: [u64; 2],
+    /// Written by the trampoline: x86: IDTR.
+    pub idtr: [u64; 2],
+    /// Written by the module: x86: CS, SS, DS, ES.
+    pub segments: [Segment; 4],
+    /// Written by the module: x86: CR4 for the image.
+    pub host_control4: u64,
+    /// Set up once: host physical address of the second page of this CPU's area.
+    pub control_block: u64,
+}
+
+/// [`Door::backend`]: AMD SVM.
+pub const BACKEND_SVM: u64 = 1;
+
+/// A block of physically contiguous lent frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Block {
+    /// Host physical address of the first frame.
+    pub start: u64,
+    /// How many.
+    pub pages: u64,
+}
+
+/// What the image is told once; fills one lent frame. Frames are numbered
+/// through all blocks in order: first the image's, then the CPUs', then the
+/// host's page tables, then those that are free.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Parameters {
+    /// [`DOOR_ABI`].
+    pub abi: u32,
+    /// How many blocks are valid.
+    pub block_count: u32,
+    /// CPUs that have an area.
+    pub cpus_possible: u32,
+    /// Bits of a physical address, smallest over all CPUs.
+    pub address_bits: u32,
+    /// Frames of the image.
+    pub image_frames: u32,
+    /// First frame that is neither image, CPU page, host table nor this page.
+    pub first_free: u32,
+    /// Frames in all.
+    pub frame_count: u32,
+    /// 1: every CPU has 1-GiB leaves.
+    pub huge_leaves: u32,
+    /// Levels of the kernel's, the host's and so the nested tables: 4 or 5.
+    pub levels: u32,
+    /// 1: test build, see [`Operation::Enter`].
+    pub testing: u32,
+    /// Guest physical addresses of the proof pages.
+    pub proof_pages: [u64; 2],
+    /// Frame of the first table that maps the peek slots, 512 CPUs a table;
+    /// they follow each other.
+    pub peek_table_frame: u64,
+    /// Test build: which restore is left out (a mutant), 0 for none.
+    pub mutant: u64,
+    /// The blocks.
+    pub blocks: [Block; MAX_BLOCKS],
+}
+
+/// The status word of a door call: 0, or an error's number.
+pub const DOOR_OK: u64 = 0;
+
+const _: () = assert!(core::mem::size_of::<Parameters>() <= 4096);
+const _: () = assert!(core::mem::size_of::<Door>() <= 512);

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The command line.
+
+use crate::{duration, exit};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
+
+/// Puts the Mercury hypervisor beneath the running Linux, and takes it away again.
+///
+/// Needs the kernel module mercury.ko and, for everything but `check` before
+/// the module is loaded, the capabilities CAP_SYS_ADMIN and CAP_SYS_RAWIO.
+#[derive(Debug, Parser)]
+#[command(name = "mercury", version, after_help = exit::help(), max_term_width = 96)]
+pub(crate) struct Arguments {
+    /// Print JSON instead of text (docs/json.md describes it).
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Look at every requirement and change nothing; useful before the module is loaded, too.
+    Check,
+    /// Put Mercury beneath this kernel; Ctrl-C before the commit undoes everything.
+    Attach(Attach),
+    /// Cut the rope of `attach --for`: stay attached until `detach`.
+    Keep,
+    /// Take Mercury away; every CPU is native again.
+    Detach,
+    /// Ask every CPU what it is, and show exits and memory.
+    Status,
+    /// Show what the hypervisor and the module recorded.
+    Log(Log),
+    /// Show by experiment, on each CPU, whether it is under a second stage of translation.
+    Prove(Prove),
+    /// Show what the switches cost, in ticks of the time-stamp counter.
+    Samples(Samples),
+}
+
+/// `attach`
+#[derive(Args, Debug)]
+pub(crate) struct Attach {
+    /// Build everything up to the first CPU's entry, then take it down again.
+    #[arg(long, conflicts_with = "rope")]
+    pub(crate) dry_run: bool,
+    /// Detach by itself after this time (30s, 5m, 1h, 1h30m) unless `mercury keep` comes before.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) rope: Option<Duration>,
+}
+
+/// `log`
+#[derive(Args, Debug)]
+pub(crate) struct Log {
+    /// Wait for more, until Ctrl-C.
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Show records that matter at least this much.
+    #[arg(long, value_name = "LEVEL", default_value = "information")]
+    pub(crate) level: LogLevel,
+    /// Begin at this sequence number.
+    #[arg(long, value_name = "SEQUENCE", default_value_t = 1)]
+    pub(crate) from: u64,
+}
+
+/// How much a record matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Something that should not happen did.
+    Error = 1,
+    /// The guest was refused something, or answered otherwise than natively.
+    Warning = 2,
+    /// The steps of a switch.
+    Information = 3,
+    /// Finer steps.
+    Detail = 4,
+}
+
+/// `prove`
+#[derive(Args, Debug)]
+pub(crate) struct Prove {
+    /// Only this CPU (may be given several times); otherwise all that are online.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) cpu: Vec<u32>,
+    /// Fail unless every CPU turns out to be this.
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) expect: Option<Expectation>,
+}
+
+/// What a proof is expected to show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Expectation {
+    /// The CPU is under a second stage.
+    Guest,
+    /// It is not.
+    Native,
+}
+
+/// `samples`
+#[derive(Args, Debug)]
+pub(crate) struct Samples {
+    /// List every sample, too.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// One line for each CPU, too.
+    #[arg(long)]
+    pub(crate) per_cpu: bool,
+    /// Begin at this sequence number.
+    #[arg(long, value_name = "SEQUENCE", default_value_t = 1)]
+    pub(crate) from: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_may_stand_anywhere() {
+        for line in [
+            ["mercury", "--json", "status"],
+            ["mercury", "status", "--json"],
+        ] {
+            assert!(Arguments::try_parse_from(line).unwrap().json);
+        }
+    }
+
+    #[test]
+    fn a_rope_on_a_dry_run_is_a_mistake() {
+        let line = ["mercury", "attach", "--dry-run", "--for", "30s"];
+        assert!(Arguments::try_parse_from(line).is_err());
+        let line = ["mercury", "attach", "--for", "30"];
+        assert!(Arguments::try_parse_from(line).is_err());
+    }
+
+    #[test]
+    fn the_help_names_every_exit_code() {
+        let help = Arguments::command().render_help().to_string();
+        for exit in exit::Exit::all() {
+            let line = format!("\n  {:>2}  ", exit.code());
+            assert!(
+                help.contains(&line),
+                "exit code {} is not in --help",
+                exit.code()
+            );
+        }
+    }
+}

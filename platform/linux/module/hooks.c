@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What happens to an attached machine: CPUs come and go, it sleeps, it goes
+ * down, or nobody says that all is well.
+ *
+ * Hot-plug: a CPU on its way down is let go first, so that it leaves and comes
+ * back natively (INIT and SIPI are the machine's own); a CPU that has come up
+ * is taken in. Between coming up and being taken in it runs natively for a
+ * moment. Taking it in may fail, and by then nobody can stop it from being
+ * online: the machine is *mixed*, status says so and why, and it is tried
+ * again.
+ *
+ * Sleep: detach before the machine sleeps, keep the memory, attach afterwards.
+ * Reboot, power-off and ordinary kexec: detach.
+ */
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/module.h>
+#include <linux/notifier.h>
+#include <linux/percpu.h>
+#include <linux/reboot.h>
+#include <linux/suspend.h>
+#include <linux/workqueue.h>
+
+#include "mercury.h"
+
+#define RETRY_SECONDS 2
+#define RETRIES 5
+
+static enum cpuhp_state hotplug_state;
+static DEFINE_PER_CPU(u32, why_native);
+static unsigned long rope_end;
+static unsigned int rope_seconds;
+
+u32 mercury_hotplug_why(int cpu)
+{
+	return per_cpu(why_native, cpu);
+}
+
+/* ---- hot-plug ---- */
+
+static unsigned int retries_left;
+static void retry(struct work_struct *work);
+static DECLARE_DELAYED_WORK(retry_work, retry);
+
+/* On the CPU itself. */
+static bool take_in(int cpu)
+{
+	u64 error = mercury_enter_here();
+
+	if (error) {
+		per_cpu(why_native, cpu) = MERCURY_EVENT_HOTPLUG_FAILED;
+		mercury_note(MERCURY_EVENT_HOTPLUG_FAILED, MERCURY_ERROR, cpu, error, 0, 0, 0);
+		return false;
+	}
+	per_cpu(why_native, cpu) = 0;
+	mercury_note(MERCURY_EVENT_HOTPLUG_ATTACHED, MERCURY_INFORMATION, cpu, 0, 0, 0, 0);
+	return true;
+}
+
+static int cpu_up_callback(unsigned int cpu)
+{
+	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED && !take_in(cpu)) {
+		retries_left = RETRIES;
+		schedule_delayed_work(&retry_work, RETRY_SECONDS * HZ);
+	}
+	return 0;
+}
+
+static int cpu_down_callback(unsigned int cpu)
+{
+	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
+		mercury_leave_here();
+		per_cpu(why_native, cpu) = 0;
+		mercury_note(MERCURY_EVENT_HOTPLUG_DETACHED, MERCURY_INFORMATION, cpu, 0, 0, 0, 0);
+	}
+	return 0;
+}
+
+static void retry(struct work_struct *work)
+{
+	struct mercury_visit *visit = kzalloc(sizeof(*visit), GFP_KERNEL);
+	bool again = !visit;
+	int cpu;
+
+	if (!mutex_trylock(&mercury_machine.lock)) {
+		again = true;
+		goto out;
+	}
+	cpus_read_lock();
+	for_each_online_cpu(cpu) {
+		if (!visit || mercury_machine.stage != MERCURY_STAGE_ATTACHED || !per_cpu(why_native, cpu))
+			continue;
+		visit->kind = MERCURY_VISIT_DOOR;
+		visit->number = MERCURY_OPERATION_ENTER;
+		visit->arguments[0] = mercury_inject(MERCURY_POINT_ENTER, cpu) ? MERCURY_INJECT_REFUSE : 0;
+		if (mercury_visit(cpu, visit) || visit->status) {
+			again = true;
+			continue;
+		}
+		per_cpu(why_native, cpu) = 0;
+		mercury_note(MERCURY_EVENT_HOTPLUG_ATTACHED, MERCURY_INFORMATION, cpu, 0, 0, 0, 0);
+	}
+	cpus_read_unlock();
+	mutex_unlock(&mercury_machine.lock);
+out:
+	kfree(visit);
+	if (again && retries_left && retries_left--)
+		schedule_delayed_work(&retry_work, RETRY_SECONDS * HZ);
+}
+
+/* ---- sleep and the end ---- */
+
+static void leave_for(u64 event)
+{
+	mutex_lock(&mercury_machine.lock);
+	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
+		int error = mercury_switch_out();
+
+		if (error)
+			mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, -error, 0, 0);
+		else
+			mercury_note(MERCURY_EVENT_POWER_DETACH, MERCURY_INFORMATION, -1, event, 0, 0, 0);
+	}
+	mutex_unlock(&mercury_machine.lock);
+}
+
+static void return_after(u64 event)
+{
+	struct mercury_verdict refusal;
+
+	mutex_lock(&mercury_machine.lock);
+	if (mercury_machine.stage == MERCURY_STAGE_PARKED) {
+		int error = mercury_switch_in(&refusal);
+
+		if (error)
+			mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, -error, 0, 0);
+		else
+			mercury_note(MERCURY_EVENT_POWER_ATTACH, MERCURY_INFORMATION, -1, event, 0, 0, 0);
+	}
+	mutex_unlock(&mercury_machine.lock);
+}
+
+static int power_callback(struct notifier_block *block, unsigned long event, void *data)
+{
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+		leave_for(event);
+		/* A machine that could not be let go must not sleep under us. */
+		return mercury_machine.stage == MERCURY_STAGE_ATTACHED ? NOTIFY_BAD : NOTIFY_OK;
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+		return_after(event);
+		return NOTIFY_OK;
+	}
+	return NOTIFY_DONE;
+}
+
+static int reboot_callback(struct notifier_block *block, unsigned long event, void *data)
+{
+	leave_for(event);
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block power_block = { .notifier_call = power_callback };
+static struct notifier_block reboot_block = { .notifier_call = reboot_callback, .priority = INT_MAX };
+
+/* ---- setting and clearing ---- */
+
+int mercury_hooks_set(void)
+{
+	int error, cpu;
+
+	for_each_possible_cpu(cpu)
+		per_cpu(why_native, cpu) = 0;
+	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC :
+		cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "mercury:online", cpu_up_callback,
+					  cpu_down_callback);
+	if (error < 0)
+		return error;
+	hotplug_state = error;
+	mercury_machine.hotplug_states = 1;
+	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC : register_pm_notifier(&power_block);
+	if (error)
+		goto fail;
+	mercury_machine.notifiers++;
+	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC : register_reboot_notifier(&reboot_block);
+	if (error)
+		goto fail;
+	mercury_machine.notifiers++;
+	return 0;
+fail:
+	mercury_hooks_clear();
+	return error;
+}
+
+void mercury_hooks_clear(void)
+{
+	if (mercury_machine.notifiers == 2)
+		unregister_reboot_notifier(&reboot_block);
+	if (mercury_machine.notifiers)
+		unregister_pm_notifier(&power_block);
+	mercury_machine.notifiers = 0;
+	if (mercury_machine.hotplug_states)
+		cpuhp_remove_state_nocalls(hotplug_state);
+	mercury_machine.hotplug_states = 0;
+	cancel_delayed_work(&retry_work);
+}
+
+/* ---- the rope ---- */
+
+static void pull(struct work_struct *work)
+{
+	struct mercury_verdict refusal;
+
+	mutex_lock(&mercury_machine.lock);
+	if (rope_seconds && mercury_machine.stage != MERCURY_STAGE_NATIVE) {
+		mercury_note(MERCURY_EVENT_ROPE_PULLED, MERCURY_WARNING, -1, rope_seconds, 0, 0, 0);
+		rope_seconds = 0;
+		mercury_detach(&refusal);
+	}
+	mutex_unlock(&mercury_machine.lock);
+}
+
+static DECLARE_DELAYED_WORK(rope, pull);
+
+void mercury_rope_set(unsigned int seconds)
+{
+	rope_seconds = seconds;
+	rope_end = jiffies + (unsigned long)seconds * HZ;
+	if (seconds)
+		mod_delayed_work(system_wq, &rope, (unsigned long)seconds * HZ);
+}
+
+bool mercury_rope_cancel(void)
+{
+	bool had = rope_seconds;
+
+	rope_seconds = 0;
+	cancel_delayed_work(&rope);
+	return had;
+}
+
+unsigned int mercury_rope_left(void)
+{
+	if (!rope_seconds || mercury_machine.stage == MERCURY_STAGE_NATIVE)
+		return 0;
+	return time_before(jiffies, rope_end) ? DIV_ROUND_UP(rope_end - jiffies, HZ) : 1;
+}
+
+void mercury_hooks_exit(void)
+{
+	cancel_delayed_work_sync(&rope);
+	cancel_delayed_work_sync(&retry_work);
+}

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * /dev/mercury and the module's life.
+ *
+ * CAP_SYS_ADMIN and CAP_SYS_RAWIO are asked for at open and again at each
+ * request: a descriptor that was handed on gives nobody more than he has.
+ */
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/cpu.h>
+#include <linux/io.h>
+
+#include "mercury.h"
+#include "image_hash.h"
+
+#define MERCURY_VERSION "0.1.0"
+#define MAX_ENTRIES 8192u
+
+extern const u8 mercury_image_sha256[32];
+
+static bool privileged(void)
+{
+	return capable(CAP_SYS_ADMIN) && capable(CAP_SYS_RAWIO);
+}
+
+static void refuse(struct mercury_verdict *refusal, u32 requirement, int error, const char *detail)
+{
+	mercury_verdict_set(refusal, requirement, -1, error, 0, detail);
+}
+
+/* Takes the machine, or says that it is busy. */
+static int take(struct mercury_verdict *refusal)
+{
+	if (mutex_trylock(&mercury_machine.lock))
+		return 0;
+	refuse(refusal, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
+	return -EBUSY;
+}
+
+static int do_info(struct mercury_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->abi = MERCURY_ABI_VERSION;
+	info->testing = MERCURY_IS_TESTING;
+	strscpy(info->architecture, "x86_64", sizeof(info->architecture));
+	strscpy(info->backend, mercury_backend(), sizeof(info->backend));
+	strscpy(info->image_name, MERCURY_IMAGE_NAME, sizeof(info->image_name));
+	memcpy(info->image_sha256, mercury_image_sha256, sizeof(info->image_sha256));
+	strscpy(info->version, MERCURY_VERSION, sizeof(info->version));
+	return 0;
+}
+
+static int do_check(struct mercury_check *check)
+{
+	unsigned int capacity = min(check->capacity, MAX_ENTRIES);
+	struct mercury_verdict *verdicts = kvcalloc(capacity ?: 1, sizeof(*verdicts), GFP_KERNEL);
+	int error = 0;
+
+	if (!verdicts)
+		return -ENOMEM;
+	if (!mutex_trylock(&mercury_machine.lock)) {
+		check->count = check->failed = 1;
+		refuse(verdicts, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
+	} else {
+		check->count = mercury_check(verdicts, capacity, &check->failed);
+		mutex_unlock(&mercury_machine.lock);
+	}
+	if (copy_to_user(u64_to_user_ptr(check->verdicts), verdicts,
+			 min(check->count, capacity) * sizeof(*verdicts)))
+		error = -EFAULT;
+	kvfree(verdicts);
+	return error;
+}
+
+static int do_attach(struct mercury_attach *attach)
+{
+	struct mercury_verdict *refusal = &attach->refusal;
+	int error;
+
+	if (attach->flags & ~MERCURY_ATTACH_DRY_RUN || attach->reserved || attach->rope_seconds > 86400 * 365)
+		return -EINVAL;
+	error = take(refusal);
+	if (error)
+		return error;
+	mercury_inject_reset();
+	error = mercury_attach(attach->flags, refusal);
+	if (error) {
+		mercury_machine.refusals++;
+		mercury_note(MERCURY_EVENT_ATTACH_REFUSED, MERCURY_ERROR, -1, refusal->requirement,
+			     (u32)refusal->cpu, refusal->error, refusal->read);
+	} else if (!(attach->flags & MERCURY_ATTACH_DRY_RUN)) {
+		mercury_rope_set(attach->rope_seconds);
+	}
+	mutex_unlock(&mercury_machine.lock);
+	return error;
+}
+
+static int do_detach(struct mercury_request *request)
+{
+	int error = take(&request->refusal);
+
+	if (error)
+		return error;
+	error = mercury_detach(&request->refusal);
+	if (!error)
+		mercury_rope_cancel();
+	mutex_unlock(&mercury_machine.lock);
+	return error;
+}
+
+static int do_keep(struct mercury_request *request)
+{
+	int error = take(&request->refusal);
+
+	if (error)
+		return error;
+	if (mercury_machine.stage == MERCURY_STAGE_NATIVE) {
+		refuse(&request->refusal, MERCURY_REQUIREMENT_ATTACHED, ENOTCONN, "nothing to keep");
+		error = -ENOTCONN;
+	} else if (mercury_rope_cancel()) {
+		mercury_note(MERCURY_EVENT_KEPT, MERCURY_INFORMATION, -1, 0, 0, 0, 0);
+	}
+	mutex_unlock(&mercury_machine.lock);
+	return error;
+}
+
+static int do_status(struct mercury_status *status)
+{
+	unsigned int capacity = min(status->cpu_capacity, MAX_ENTRIES);
+	u64 target = status->cpus;
+	struct mercury_cpu_status *cpus = kvcalloc(capacity ?: 1, sizeof(*cpus), GFP_KERNEL);
+	int error;
+
+	if (!cpus)
+		return -ENOMEM;
+	memset(status, 0, sizeof(*status));
+	if (!mutex_trylock(&mercury_machine.lock)) {
+		status->abi = MERCURY_ABI_VERSION;
+		status->state = MERCURY_STATE_SWITCHING;
+		status->cpus_possible = num_possible_cpus();
+		status->cpus_online = num_online_cpus();
+		error = 0;
+	} else {
+		error = mercury_status_fill(status, cpus, capacity);
+		mutex_unlock(&mercury_machine.lock);
+	}
+	status->cpu_capacity = capacity;
+	status->cpus = target;
+	if (!error && copy_to_user(u64_to_user_ptr(target), cpus, status->cpu_count * sizeof(*cpus)))
+		error = -EFAULT;
+	kvfree(cpus);
+	return error;
+}
+
+static int do_frames(struct mercury_frames *frames)
+{
+	struct mercury_lent *lent = &mercury_machine.lent;
+	struct mercury_frame_range range;
+	unsigned int block, left;
+	int error = 0;
+
+	mutex_lock(&mercury_machine.lock);
+	left = lent->frames;
+	frames->count = 0;
+	for (block = 0; block < lent->block_count && left && !error; block++) {
+		range.start = virt_to_phys(lent->blocks[block].memory);
+		range.pages = min(lent->blocks[block].pages, left);
+		left -= range.pages;
+		if (frames->count < frames->capacity &&
+		    copy_to_user(u64_to_user_ptr(frames->ranges) + frames->count * sizeof(range), &range,
+				 sizeof(range)))
+			error = -EFAULT;
+		frames->count++;
+	}
+	mutex_unlock(&mercury_machine.lock);
+	return error;
+}
+
+static int do_log(struct mercury_log *log)
+{
+	unsigned int capacity = min(log->capacity, MAX_ENTRIES);
+	struct mercury_record *records = kvcalloc(capacity ?: 1, sizeof(*records), GFP_KERNEL);
+	int error = 0;
+
+	if (!records)
+		return -ENOMEM;
+	/* A switch under way drains the image's log itself. */
+	if (mutex_trylock(&mercury_machine.lock)) {
+		mercury_drain_log();
+		mutex_unlock(&mercury_machine.lock);
+	}
+	log->count = mercury_log_copy(&log->from, records, capacity);
+	if (copy_to_user(u64_to_user_ptr(log->records), records, log->count * sizeof(*records)))
+		error = -EFAULT;
+	kvfree(records);
+	return error;
+}
+
+static int do_samples(struct mercury_samples *request)
+{
+	unsigned int capacity = min(request->capacity, MAX_ENTRIES);
+	struct mercury_sample *samples = kvcalloc(capacity ?: 1, sizeof(*samples), GFP_KERNEL);
+	int error = 0;
+
+	if (!samples)
+		return -ENOMEM;
+	request->count = mercury_samples_copy(&request->from, samples, capacity);
+	if (copy_to_user(u64_to_user_ptr(request->samples), samples, request->count * sizeof(*samples)))
+		error = -EFAULT;
+	kvfree(samples);
+	return error;
+}
+
+/* A visit for one request that names a CPU. */
+static int visit_cpu(u32 cpu, struct mercury_visit *visit)
+{
+	int error = -EINVAL;
+
+	cpus_read_lock();
+	if (cpu < nr_cpu_ids && cpu_online(cpu) && *mercury_backend())
+		error = mercury_visit(cpu, visit);
+	cpus_read_unlock();
+	return error;
+}
+
+static int do_prove(struct mercury_proof *proof)
+{
+	struct mercury_visit *visit = kzalloc(sizeof(*visit), GFP_KERNEL);
+	void *pages = NULL;
+	int error;
+
+	if (!visit)
+		return -ENOMEM;
+	visit->kind = MERCURY_VISIT_PROOF;
+	visit->proof.abi = MERCURY_ABI_VERSION;
+	visit->proof.cpu = proof->cpu;
+	visit->proof.plain = 0x706c61696e000000 | proof->cpu;
+	visit->proof.other = 0x6f74686572000000 | proof->cpu;
+	if (!mutex_trylock(&mercury_machine.lock)) {
+		kfree(visit);
+		return -EBUSY;
+	}
+	/* A native machine has no proof pages: the same steps on two others. */
+	if (!mercury_machine.lent.proof)
+		mercury_machine.lent.proof = pages = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL);
+	error = mercury_machine.lent.proof ? visit_cpu(proof->cpu, visit) : -ENOMEM;
+	if (pages) {
+		mercury_machine.lent.proof = NULL;
+		free_pages_exact(pages, 2 * PAGE_SIZE);
+	}
+	mutex_unlock(&mercury_machine.lock);
+	*proof = visit->proof;
+	kfree(visit);
+	return error;
+}
+
+static int do_null_calls(struct mercury_null_calls *calls)
+{
+	struct mercury_visit *visit;
+	int error;
+
+	if (calls->count < 1 || calls->count > 100000)
+		return -EINVAL;
+	visit = kzalloc(sizeof(*visit), GFP_KERNEL);
+	if (!visit)
+		return -ENOMEM;
+	visit->kind = MERCURY_VISIT_NULL_CALLS;
+	visit->arguments[0] = calls->count;
+	error = visit_cpu(calls->cpu, visit);
+	calls->answered = mercury_succeeded(visit->status);
+	calls->ticks = visit->end - visit->begin;
+	kfree(visit);
+	return error;
+}
+
+union request {
+	u32 abi;
+	struct mercury_info info;
+	struct mercury_check check;
+	struct mercury_attach attach;
+	struct mercury_request request;
+	struct mercury_status status;
+	struct mercury_frames frames;
+	struct mercury_log log;
+	struct mercury_samples samples;
+	struct mercury_proof proof;
+	struct mercury_null_calls null_calls;
+};
+
+static int dispatch(unsigned int command, union request *request)
+{
+	switch (command) {
+	case MERCURY_IOC_CHECK: return do_check(&request->check);
+	case MERCURY_IOC_ATTACH: return do_attach(&request->attach);
+	case MERCURY_IOC_DETACH: return do_detach(&request->request);
+	case MERCURY_IOC_KEEP: return do_keep(&request->request);
+	case MERCURY_IOC_STATUS: return do_status(&request->status);
+	case MERCURY_IOC_FRAMES: return do_frames(&request->frames);
+	case MERCURY_IOC_LOG: return do_log(&request->log);
+	case MERCURY_IOC_SAMPLES: return do_samples(&request->samples);
+	case MERCURY_IOC_PROVE: return do_prove(&request->proof);
+	case MERCURY_IOC_NULL_CALLS: return do_null_calls(&request->null_calls);
+	}
+	return -ENOTTY;
+}
+
+static long control(struct file *file, unsigned int command, unsigned long argument)
+{
+	void __user *user = (void __user *)argument;
+	size_t size = _IOC_SIZE(command);
+	union request *request;
+	long error;
+
+	if (!privileged())
+		return -EPERM;
+	if (_IOC_TYPE(command) != 'm' || size > sizeof(*request) || size < sizeof(u32))
+		return -ENOTTY;
+	request = kzalloc(sizeof(*request), GFP_KERNEL);
+	if (!request)
+		return -ENOMEM;
+	if (copy_from_user(request, user, size))
+		error = -EFAULT;
+	else if (command == MERCURY_IOC_INFO)
+		error = do_info(&request->info);
+	else if (request->abi != MERCURY_ABI_VERSION)
+		error = -EPROTO;
+	else
+		error = dispatch(command, request);
+	if (error != -EFAULT && copy_to_user(user, request, size))
+		error = -EFAULT;
+	kfree(request);
+	return error;
+}
+
+static int open(struct inode *inode, struct file *file)
+{
+	return privileged() ? 0 : -EPERM;
+}
+
+static const struct file_operations operations = {
+	.owner = THIS_MODULE,
+	.open = open,
+	.unlocked_ioctl = control,
+	.llseek = noop_llseek,
+};
+
+struct miscdevice mercury_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "mercury",
+	.fops = &operations,
+	.mode = 0600,
+};
+
+static int __init start(void)
+{
+	int error = mercury_report_init();
+
+	if (error)
+		return error;
+	error = misc_register(&mercury_device);
+	if (error)
+		mercury_report_exit();
+	return error;
+}
+
+/* Not reached while attached: that pins the module. */
+static void __exit stop(void)
+{
+	misc_deregister(&mercury_device);
+	mercury_hooks_exit();
+	mercury_report_exit();
+}
+
+module_init(start);
+module_exit(stop);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Mercury: a hypervisor beneath the running kernel, and away again");
+MODULE_VERSION(MERCURY_VERSION);
+MODULE_FIRMWARE(MERCURY_IMAGE_NAME);

@@ -1,0 +1,87 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# What must be on the machine before any of Mercury's own Rust can run: Debian
+# packages and a Rust toolchain that knows the bare-metal target. Everything
+# later (kernels, initramfs, QEMU) is the rig's work, in Rust.
+#
+#   scripts/setup.sh [build|all]     build: enough to compile; all: QEMU as well
+#
+# It says what it is about to install before it does; without apt it lists
+# what is missing and stops. A second run asks no network and takes well under
+# a second. Nothing is installed outside apt's packages and the cache directory.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/env.sh"
+wanted=${1:-all}
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+# One line a package: who needs it, its name, and the file that shows its
+# presence where there is no dpkg to ask.
+packages() {
+    cat <<'TABLE'
+build gcc               /usr/bin/gcc
+build gcc-12            /usr/bin/gcc-12
+build make              /usr/bin/make
+build binutils          /usr/bin/objcopy
+build libc6-dev         /usr/include/stdio.h
+build libelf-dev        /usr/include/libelf.h
+build bc                /usr/bin/bc
+build xz-utils          /usr/bin/xz
+build ca-certificates   /etc/ssl/certs/ca-certificates.crt
+all   qemu-system-x86   /usr/bin/qemu-system-x86_64
+all   qemu-system-data  /usr/share/qemu
+all   seabios           /usr/share/seabios/bios.bin
+all   busybox-static    /bin/busybox
+all   kmod              /sbin/depmod
+all   kexec-tools       /sbin/kexec
+TABLE
+}
+
+present() { # package, file
+    if command -v dpkg-query >/dev/null 2>&1; then
+        dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'ok installed'
+    else
+        [ -e "$2" ]
+    fi
+}
+
+missing=
+note_missing() { present "$1" "$2" || missing="$missing $1"; }
+
+while read -r who package file; do
+    if [ "$who" = build ] || [ "$wanted" = all ]; then note_missing "$package" "$file"; fi
+done <<LIST
+$(packages)
+LIST
+
+# Which toolchain: rustup's where it may be used, else Debian's compiler with
+# a sysroot of our own. toolchain.sh decides; it is asked now only so that one
+# apt-get call installs everything.
+route=$(sh "$here/toolchain.sh" route)
+if [ "$route" = debian ]; then
+    for package in rustc-web cargo-web rust-web-src rust-web-llvm lld-22 rust-web-clippy rustfmt-web; do
+        note_missing "$package" /nonexistent
+    done
+fi
+
+if [ -n "$missing" ]; then
+    command -v apt-get >/dev/null 2>&1 || fail "this machine has no apt-get, and these packages (Debian's names) are missing:$missing. Install what corresponds to them, then run this again."
+    as_root=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null 2>&1 || fail "these packages are missing:$missing. Neither root nor sudo is at hand: run 'apt-get install --no-install-recommends$missing' as root, then run this again."
+        as_root=sudo
+    fi
+    say "about to install with apt-get:$missing"
+    say "updating apt's package lists"
+    $as_root apt-get update -qq || fail "'apt-get update' failed; its message stands above. Missing packages:$missing"
+    # kexec-tools asks at install time whether it should take over reboots: no.
+    # shellcheck disable=SC2086
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >&2 ||
+        fail "'apt-get install$missing' failed; its message stands above"
+fi
+
+exec sh "$here/toolchain.sh" "$route"

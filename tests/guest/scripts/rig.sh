@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT OR Apache-2.0
+#
+# rig.sh CASE: what the rig promises to those who write scripts (docs/rig.md),
+# tried from inside a guest. Needs nothing of Mercury.
+
+fail() { echo "FAILED: $*"; exit 1; }
+
+case $1 in
+status) # the script's own status is the verdict
+    echo "ending with $2"
+    printf 'and a last line without an end'
+    exit "$2"
+    ;;
+guest) # what every guest has
+    [ "$(id -u)" = 0 ] || fail "not root"
+    [ -d /with ] && [ -f /with/board.toml ] || fail "/with is not the folder that was given"
+    [ -f /tests/rig.sh ] || fail "no /tests"
+    for place in /proc /sys /dev /dev/pts /tmp /sys/kernel/debug /sys/kernel/security; do
+        grep -q " $place " /proc/mounts || fail "$place is not mounted"
+    done
+    su user -c 'test "$(id -u)" = 1000' || fail "no other user"
+    [ "$2" = "two words" ] || fail "the second argument is '$2', not 'two words'"
+    [ -z "$(cat)" ] || fail "standard input is not empty"
+    modprobe msr && [ -c /dev/cpu/0/msr ] || fail "modprobe msr"
+    ;;
+memory) # SVM and nested paging are there where nobody took them away
+    grep -qw svm /proc/cpuinfo && grep -qw npt /proc/cpuinfo || fail "no svm or npt in /proc/cpuinfo"
+    ;;
+ask) # requests are answered, unknown ones refused
+    mercury-ask nmi 0 || fail "nmi 0"
+    if mercury-ask dance; then fail "an unknown request was granted"; fi
+    ;;
+nmi) # as many NMIs as asked for reach every CPU, none is lost
+    # LINT1 is open on the first CPU only unless apic_extnmi=all stands on the
+    # kernel's command line.
+    count() { awk '/NMI:/ { n = 0; for (i = 2; i <= 1 + cpus; i++) printf "%s ", $i }' cpus="$(nproc)" /proc/interrupts; }
+    before=$(count)
+    mercury-ask nmi "$2" 5000 || fail "nmi"
+    after=$(count)
+    echo "before: $before after: $after"
+    set -- "$2" $before
+    asked=$1
+    shift
+    for now in $after; do
+        [ $((now - $1)) = "$asked" ] || fail "a CPU took $((now - $1)) NMIs, asked for were $asked"
+        shift
+    done
+    ;;
+die) echo b >/proc/sysrq-trigger; sleep 60 ;;
+panic) echo c >/proc/sysrq-trigger; sleep 60 ;;
+hang) sleep 1000 ;;
+announced-reset) mercury-ask expect-reset 0 && reboot -f; sleep 60 ;;
+announced-panic)
+    mercury-ask expect-panic 0 || fail "expect-panic"
+    echo c >/proc/sysrq-trigger
+    sleep 60
+    ;;
+*) fail "no case '$1'" ;;
+esac

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! KVM, the other user of the virtualization extension: a machine of one CPU
+//! that executes one HLT in real mode. Enough to see whether KVM has the CPU.
+#![expect(unsafe_code, reason = "KVM's interface is ioctl and mmap")]
+
+use anyhow::{Context, Result, ensure};
+use std::fs::{File, OpenOptions};
+use std::io::{Error, Result as IoResult};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::Path;
+use std::process::Command;
+
+const CREATE_VM: libc::Ioctl = 0xae01;
+const GET_VCPU_MMAP_SIZE: libc::Ioctl = 0xae04;
+const CREATE_VCPU: libc::Ioctl = 0xae41;
+const SET_USER_MEMORY_REGION: libc::Ioctl = 0x4020_ae46;
+const RUN: libc::Ioctl = 0xae80;
+const GET_SREGS: libc::Ioctl = 0x8138_ae83_u32 as libc::Ioctl;
+const SET_SREGS: libc::Ioctl = 0x4138_ae84;
+const SET_REGS: libc::Ioctl = 0x4090_ae82;
+const SREGS_BYTES: usize = 0x138;
+const EXIT_HLT: u32 = 5;
+/// Where `exit_reason` stands in `struct kvm_run`.
+const EXIT_REASON: usize = 8;
+const GUEST_BYTES: usize = 4096;
+const HLT: u8 = 0xf4;
+
+/// Loads KVM if the kernel has it; whether /dev/kvm is there then.
+pub(crate) fn load() -> bool {
+    for module in ["kvm", "kvm_amd"] {
+        // Failure shows in the missing device.
+        let _ = Command::new("modprobe").arg(module).status();
+    }
+    Path::new("/dev/kvm").exists()
+}
+
+/// A virtual machine of KVM's; while it lives KVM holds the extension.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    system: File,
+    machine: OwnedFd,
+}
+
+fn call(file: &impl AsRawFd, number: libc::Ioctl, argument: u64) -> IoResult<i32> {
+    // SAFETY: the callers pass what the number wants: a plain value or a
+    // pointer to a live buffer of the size encoded in it.
+    let result = unsafe { libc::ioctl(file.as_raw_fd(), number, argument) };
+    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
+}
+
+fn owned(descriptor: i32) -> OwnedFd {
+    // SAFETY: just returned by an ioctl that makes a new descriptor.
+    unsafe { OwnedFd::from_raw_fd(descriptor) }
+}
+
+fn map(length: usize, flags: i32, descriptor: i32) -> Result<*mut u8> {
+    // SAFETY: a new mapping at an address of the kernel's choice.
+    let memory = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            length,
+            libc::PROT_READ | libc::PROT_WRITE,
+            flags,
+            descriptor,
+            0,
+        )
+    };
+    ensure!(memory != libc::MAP_FAILED, "mmap: {}", Error::last_os_error());
+    Ok(memory.cast())
+}
+
+impl Machine {
+    /// KVM_CREATE_VM, with its own error for the caller to judge.
+    pub(crate) fn create() -> Result<IoResult<Self>> {
+        let system = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/kvm")
+            .context("opening /dev/kvm")?;
+        Ok(call(&system, CREATE_VM, 0).map(|descriptor| Self {
+            system,
+            machine: owned(descriptor),
+        }))
+    }
+
+    /// One virtual CPU executes one HLT.
+    pub(crate) fn run_hlt(&self) -> Result<()> {
+        let memory = map(GUEST_BYTES, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)?;
+        // SAFETY: ours, and not empty.
+        unsafe { memory.write(HLT) };
+        // slot, flags, guest address, size, user address
+        let region: [u64; 4] = [0, 0, GUEST_BYTES as u64, memory as u64];
+        call(&self.machine, SET_USER_MEMORY_REGION, region.as_ptr() as u64).context("giving KVM memory")?;
+        let cpu = owned(call(&self.machine, CREATE_VCPU, 0).context("KVM_CREATE_VCPU")?);
+        let length = call(&self.system, GET_VCPU_MMAP_SIZE, 0)? as usize;
+        let state = map(length, libc::MAP_SHARED, cpu.as_raw_fd())?;
+        let mut special = [0u8; SREGS_BYTES];
+        call(&cpu, GET_SREGS, special.as_mut_ptr() as u64).context("KVM_GET_SREGS")?;
+        // CS comes first: its base and, at 12, its selector become 0.
+        special[0..8].fill(0);
+        special[12..14].fill(0);
+        call(&cpu, SET_SREGS, special.as_ptr() as u64).context("KVM_SET_SREGS")?;
+        let mut registers = [0u64; 18];
+        registers[17] = 2; // RFLAGS; RIP, before it, is 0
+        call(&cpu, SET_REGS, registers.as_ptr() as u64).context("KVM_SET_REGS")?;
+        call(&cpu, RUN, 0).context("KVM_RUN")?;
+        let reason = state.wrapping_add(EXIT_REASON).cast::<u32>();
+        // SAFETY: within the mapping, aligned.
+        let reason = unsafe { reason.read_volatile() };
+        ensure!(reason == EXIT_HLT, "KVM's guest came out with exit reason {reason} instead of {EXIT_HLT} (HLT)");
+        Ok(())
+    }
+}

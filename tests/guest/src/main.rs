@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `mercury-judge`: runs inside the booted Linux and judges Mercury there.
+//!
+//! Each subcommand is one suite. It ends with 0 when everything was as it must
+//! be, with 77 when this machine cannot show it, and otherwise with 1 and a
+//! sentence on standard error that says what was expected and what was found.
+//!
+//! The judge believes nobody: not the module's `status` alone (every CPU is
+//! asked, and proofs are made), not a quiet log (the kernel's own log is
+//! searched), and not its own silence (`mutants` breaks Mercury on purpose and
+//! demands that a check fails).
+
+mod expect;
+mod figures;
+mod kernel_log;
+mod kvm;
+mod machine;
+mod memory;
+mod parameters;
+mod probe;
+mod suite;
+mod tool;
+mod workload;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Debug, Parser)]
+#[command(name = "mercury-judge", about = "Judges Mercury from inside the guest")]
+struct Arguments {
+    #[command(subcommand)]
+    suite: Suite,
+}
+
+#[derive(Debug, Subcommand)]
+enum Suite {
+    /// Several processes that notice when anything of theirs is disturbed
+    Workload {
+        /// How long
+        #[arg(long, default_value_t = 10)]
+        seconds: u64,
+        /// Until this file exists, instead of a time
+        #[arg(long)]
+        until_file: Option<PathBuf>,
+        /// Only these workers
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
+    /// Attach and detach from every CPU in turn, the workload beside it
+    Roundtrips {
+        /// How many round trips
+        #[arg(long, default_value_t = 100)]
+        count: u64,
+    },
+    /// The demonstration: native, attached, native, and what it cost
+    Demonstrate,
+    /// Registers before and after: CPU state and, at the door, task state
+    Residue {
+        /// How many round trips
+        #[arg(long, default_value_t = 20)]
+        count: u64,
+    },
+    /// Mercury's frames read, written and locked, on each CPU
+    Hole,
+    /// What a guest must not do: virtualization instructions, registers, calls
+    Instructions,
+    /// KVM finds the extension taken while attached, and free afterwards
+    KvmBusy,
+    /// Every refusal, with its errno, requirement and exit code
+    Refusals {
+        /// Lock the kernel down and see that refused (cannot be undone)
+        #[arg(long)]
+        lockdown: bool,
+    },
+    /// Every failure point of an attach: everything is undone
+    Inject,
+    /// NMIs from outside during round trips: none lost, none twice
+    Nmi {
+        /// How many
+        #[arg(long, default_value_t = 1000)]
+        count: u64,
+        /// Microseconds between them
+        #[arg(long, default_value_t = 5000)]
+        gap_us: u64,
+    },
+    /// CPUs go offline and come back while attached
+    Hotplug,
+    /// Mercury broken on purpose: a check must fail for each mutant
+    Mutants,
+    /// Many round trips: free memory shows no slope
+    Leak {
+        /// How many round trips
+        #[arg(long, default_value_t = 1000)]
+        count: u64,
+    },
+    /// One worker of the workload; ends when its standard input does
+    #[command(hide = true)]
+    Worker {
+        /// Which
+        name: String,
+    },
+    /// Attaches once without a capability that it gave up after opening the device
+    #[command(hide = true)]
+    WithoutCapability {
+        /// Its number
+        capability: u32,
+    },
+    /// Makes one hypercall from user mode
+    #[command(hide = true)]
+    UserHypercall {
+        /// What stands in RAX
+        number: u64,
+    },
+}
+
+fn run(suite: Suite) -> Result<()> {
+    match suite {
+        Suite::Workload {
+            seconds,
+            until_file,
+            only,
+        } => workload::suite(Duration::from_secs(seconds), until_file.as_deref(), &only),
+        Suite::Roundtrips { count } => suite::roundtrips::run(count),
+        Suite::Demonstrate => suite::demonstrate::run(),
+        Suite::Residue { count } => suite::residue::run(count),
+        Suite::Hole => suite::hole::run(),
+        Suite::Instructions => suite::instructions::run(),
+        Suite::KvmBusy => suite::kvm_busy::run(),
+        Suite::Refusals { lockdown: false } => suite::refusals::run(),
+        Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),
+        Suite::Inject => suite::inject::run(),
+        Suite::Nmi { count, gap_us } => suite::nmi::run(count, gap_us),
+        Suite::Hotplug => suite::hotplug::run(),
+        Suite::Mutants => suite::mutants::run(),
+        Suite::Leak { count } => suite::leak::run(count),
+        Suite::Worker { name } => workload::worker(&name),
+        Suite::WithoutCapability { capability } => suite::privilege::attach_without(capability),
+        Suite::UserHypercall { number } => suite::instructions::from_user_mode(number),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().suite) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if let Some(skip) = error.downcast_ref::<expect::Skip>() {
+                println!("skipped: {skip}");
+                return ExitCode::from(77);
+            }
+            eprintln!("mercury-judge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

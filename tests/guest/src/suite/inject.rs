@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Every failure point of an attach, on every CPU where it is of one: the
+//! attach is refused with the right requirement, everything is undone, nothing
+//! is held, and the next attach works.
+
+use crate::kernel_log::KernelLog;
+use crate::{expect, machine, parameters};
+use anyhow::{Context, Result, bail, ensure};
+use mercury_device::{AttachOptions, Device, Requirement};
+
+/// An attach makes fewer allocations than this; more means that it never ends.
+const MOST_ALLOCATIONS: u32 = 4096;
+
+fn fails(device: &Device, point: &str, requirement: Requirement, cpu: Option<u32>) -> Result<()> {
+    let set = parameters::set("inject", point)?;
+    let said = expect::refused(device.attach(&AttachOptions::default())).with_context(|| point.to_owned())?;
+    drop(set);
+    ensure!(
+        said.requirement == requirement && (cpu.is_none() || said.cpu == cpu),
+        "{point}: refused with {said:?} where {requirement} was expected"
+    );
+    expect::native(device).with_context(|| format!("after {point}"))?;
+    expect::round_trip(device).with_context(|| format!("after {point}"))?;
+    println!("injected: {point}: {requirement}, errno {}", said.errno);
+    Ok(())
+}
+
+/// Lets the n-th allocation fail, for every n until there is no n-th.
+fn allocations(device: &Device) -> Result<u32> {
+    for nth in 1..MOST_ALLOCATIONS {
+        let set = parameters::set("inject", &format!("alloc:{nth}"))?;
+        let outcome = device.attach(&AttachOptions::default());
+        drop(set);
+        if outcome.is_ok() {
+            expect::attached(device)?;
+            expect::detach(device)?;
+            ensure!(nth > 1, "no allocation could be made to fail");
+            return Ok(nth - 1);
+        }
+        let said = expect::refused(outcome).with_context(|| format!("allocation {nth}"))?;
+        ensure!(
+            said.requirement == Requirement::Memory && said.errno == libc::ENOMEM,
+            "allocation {nth} failed: refused with {said:?}"
+        );
+        expect::native(device).with_context(|| format!("after allocation {nth} failed"))?;
+        if nth % 16 == 1 {
+            expect::round_trip(device).with_context(|| format!("after allocation {nth} failed"))?;
+        }
+    }
+    bail!("{MOST_ALLOCATIONS} allocations failed one by one, and attach still wanted more")
+}
+
+pub(crate) fn run() -> Result<()> {
+    let device = Device::open()?;
+    parameters::need_testing()?;
+    let mut log = KernelLog::from_here()?;
+    expect::round_trip(&device)?;
+    let allocations = allocations(&device)?;
+    println!("injected: each of {allocations} allocations: memory, errno {}", libc::ENOMEM);
+    fails(&device, "firmware", Requirement::ImageFound, None)?;
+    fails(&device, "prepare", Requirement::Prepare, None)?;
+    fails(&device, "seal", Requirement::Seal, None)?;
+    fails(&device, "signal", Requirement::Uninterrupted, None)?;
+    let mut points = u64::from(allocations) + 4;
+    for cpu in machine::online()? {
+        for (point, requirement) in [
+            ("enter", Requirement::Entry),
+            ("asid0", Requirement::Entry),
+            ("arrive", Requirement::Arrival),
+        ] {
+            fails(&device, &format!("{point}@{cpu}"), requirement, Some(cpu))?;
+            points += 1;
+        }
+    }
+    log.quiet()?;
+    println!("inject: {points} failure points, each undone, attach worked after each");
+    Ok(())
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The suites, one file each.
+
+pub(crate) mod demonstrate;
+pub(crate) mod hole;
+pub(crate) mod hotplug;
+pub(crate) mod images;
+pub(crate) mod inject;
+pub(crate) mod instructions;
+pub(crate) mod kvm_busy;
+pub(crate) mod leak;
+pub(crate) mod mutants;
+pub(crate) mod nmi;
+pub(crate) mod privilege;
+pub(crate) mod refusals;
+pub(crate) mod residue;
+pub(crate) mod roundtrips;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Tests that can fail: for each mutant of Mercury (one restore left out, one
+//! page kept, ...) some check must notice. A mutant that nobody notices fails
+//! this suite; so does a check that complains about the sound Mercury.
+
+use super::{hole, residue};
+use crate::kernel_log::KernelLog;
+use crate::probe::Probe;
+use crate::workload::Workload;
+use crate::{expect, machine, parameters};
+use anyhow::{Result, bail};
+use mercury_device::{AttachOptions, Device, Level};
+
+/// Enough for both kinds of passage (planted or not) from each CPU.
+const TRIPS: u64 = 8;
+/// Workers that hold what the observer cannot see (the hidden parts of segment
+/// registers, a debugger's registers).
+const WORKERS: [&str; 4] = ["ldt", "breakpoint", "registers", "clocks"];
+const WORKLOAD_TRIPS: u64 = 60;
+
+/// All checks, mildest first; the first complaint, and whose it is.
+fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Option<String>> {
+    let from = device.log(0)?.next;
+    match residue::watched_trips(device, probe, TRIPS) {
+        Ok((found, _)) => {
+            if let Some(first) = found.first() {
+                return Ok(Some(format!("residue: {first}")));
+            }
+        }
+        Err(error) => return Ok(Some(format!("switch: {error:#}"))),
+    }
+    if let Err(error) = expect::native(device) {
+        return Ok(Some(format!("ledger: {error:#}")));
+    }
+    let records = device.log(from)?.items;
+    if let Some(record) = records.iter().find(|record| record.level() == Level::Error) {
+        return Ok(Some(format!("log: {}", record.sentence())));
+    }
+    if let Some(found) = in_the_hole(device, probe)? {
+        return Ok(Some(format!("hole: {found}")));
+    }
+    if let Some(found) = under_workload(device)? {
+        return Ok(Some(format!("workload: {found}")));
+    }
+    Ok(log.alarms()?.first().map(|line| format!("kernel log: {line}")))
+}
+
+fn in_the_hole(device: &Device, probe: &Probe) -> Result<Option<String>> {
+    expect::attach(device)?;
+    let frame = hole::last_frame(device)?;
+    let outcome = hole::check(device, probe, 0, frame, Some("mov_immediate"));
+    expect::detach(device)?;
+    Ok(outcome.err().map(|error| format!("{error:#}")))
+}
+
+fn under_workload(device: &Device) -> Result<Option<String>> {
+    let cpus = machine::online()?;
+    let mut workload = Workload::start(&WORKERS.map(str::to_owned))?;
+    for trip in 0..WORKLOAD_TRIPS {
+        machine::pin(cpus[trip as usize % cpus.len()])?;
+        device.attach(&AttachOptions::default())?;
+        device.detach()?;
+        if let Err(error) = workload.still_right() {
+            machine::unpin()?;
+            return Ok(Some(format!("{error:#}")));
+        }
+    }
+    machine::unpin()?;
+    Ok(workload.finish().err().map(|error| format!("{error:#}")))
+}
+
+/// Makes a machine that a mutant may have damaged sound again, as far as that
+/// goes: what the kernel sets anew by itself when a CPU comes up.
+fn recover(device: &Device) -> Result<()> {
+    // A mutant's leftovers in the ledger go with the next sound round trip.
+    expect::round_trip(device)?;
+    for cpu in machine::online()?.into_iter().skip(1) {
+        machine::set_online(cpu, false)?;
+        machine::set_online(cpu, true)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn run() -> Result<()> {
+    let device = Device::open()?;
+    parameters::need_testing()?;
+    let probe = Probe::load()?;
+    let mut log = KernelLog::from_here()?;
+    if let Some(found) = complaint(&device, &probe, &mut log)? {
+        bail!("without any mutant a check complains: {found}");
+    }
+    let mut unseen = Vec::new();
+    let mutants = parameters::mutants()?;
+    for name in &mutants {
+        // Printed first: should the machine die of it, the console says of what.
+        println!("mutant {name} ...");
+        let set = parameters::set("mutant", name)?;
+        let found = complaint(&device, &probe, &mut log)?;
+        drop(set);
+        match found {
+            Some(found) => println!("mutant {name}: caught by {found}"),
+            None => unseen.push(name.as_str()),
+        }
+        recover(&device)?;
+        log.read()?;
+    }
+    if !unseen.is_empty() {
+        bail!("no check noticed the mutants {}", unseen.join(", "));
+    }
+    let before = residue::cpu_states(&probe)?;
+    if let Some(found) = complaint(&device, &probe, &mut log)? {
+        bail!("after the last mutant was switched off a check still complains: {found}");
+    }
+    let left = residue::differences(&before, &residue::cpu_states(&probe)?);
+    if let Some(first) = left.first() {
+        bail!("after the last mutant was switched off: {first}");
+    }
+    println!("mutants: {} of {} noticed, and no complaint without one", mutants.len(), mutants.len());
+    Ok(())
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Clocks that never run backwards: the time-stamp counter on one CPU, and
+//! CLOCK_MONOTONIC anywhere. One thread per CPU, pinned there; a reading counts
+//! for a CPU only if the thread was there before and after it (a pinned thread
+//! is moved when its CPU goes offline).
+#![expect(unsafe_code, reason = "RDTSC is an unsafe intrinsic")]
+
+use super::Stop;
+use crate::machine;
+use anyhow::{Result, anyhow, ensure};
+use core::arch::x86_64::{_mm_lfence, _rdtsc};
+use nix::sched::sched_getcpu;
+use nix::time::{ClockId, clock_gettime};
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::Duration;
+
+const READINGS: u32 = 2_000;
+
+fn ticks() -> u64 {
+    // SAFETY: SSE2 is part of x86-64; orders the two readings around it.
+    unsafe { _mm_lfence() };
+    // SAFETY: Linux lets user mode read the counter.
+    unsafe { _rdtsc() }
+}
+
+fn watch(cpu: u32, stop: Stop) -> Result<u64> {
+    // A CPU that went offline meanwhile: then this thread runs anywhere.
+    let _ = machine::pin(cpu);
+    let mut last: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut monotonic = Duration::ZERO;
+    let mut readings = 0u64;
+    while readings == 0 || !stop.requested() {
+        for _ in 0..READINGS {
+            let before = sched_getcpu()?;
+            let now = ticks();
+            if sched_getcpu()? == before {
+                let last = last.entry(before).or_default();
+                ensure!(now >= *last, "the time-stamp counter of CPU {before} went back from {last} to {now}");
+                *last = now;
+            }
+            let time: Duration = clock_gettime(ClockId::CLOCK_MONOTONIC)?.into();
+            ensure!(time >= monotonic, "CLOCK_MONOTONIC went back from {monotonic:?} to {time:?}");
+            monotonic = time;
+            readings += 1;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(readings)
+}
+
+pub(super) fn run(stop: Stop) -> Result<String> {
+    let cpus = machine::online()?;
+    let watchers: Vec<_> = cpus
+        .iter()
+        .map(|&cpu| thread::spawn(move || watch(cpu, stop)))
+        .collect();
+    let mut readings = 0;
+    for watcher in watchers {
+        readings += watcher.join().map_err(|_| anyhow!("a thread panicked"))??;
+    }
+    Ok(format!("{readings} readings on {} CPUs, none backwards", cpus.len()))
+}

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The C header and its Rust mirror say the same.
+//!
+//! `mercury_abi.h` is the contract between the module and every program; the
+//! Rust side is written by hand. This test lets the C compiler print what the
+//! header means (lengths, offsets, `ioctl` numbers, codes) and compares it
+//! with the mirror, in both directions: what only one side knows is a
+//! disagreement as well. The names are taken from the header's text, so a new
+//! field or enumerator is noticed without a change here. That the comparison
+//! can fail is a test of its own: headers with one small change each.
+
+use mercury_device::abi;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A fact's name, and its number.
+type Facts = BTreeMap<String, u64>;
+
+fn header_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform/linux/module/mercury_abi.h")
+}
+
+fn header() -> String {
+    let path = header_path();
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What the mirror says.
+fn rust_facts() -> Facts {
+    let mut facts = Facts::new();
+    for layout in abi::LAYOUTS {
+        facts.insert(format!("sizeof {}", layout.name), layout.size as u64);
+        for field in layout.fields {
+            let name = format!("{}.{}", layout.name, field.name);
+            facts.insert(format!("offsetof {name}"), field.offset as u64);
+            facts.insert(format!("sizeof {name}"), field.size as u64);
+        }
+    }
+    let numbers = abi::NUMBERS.iter().copied();
+    for (name, value) in abi::constants().into_iter().chain(numbers) {
+        assert!(
+            facts.insert(name.to_owned(), value.into()).is_none(),
+            "{name} twice"
+        );
+    }
+    facts
+}
+
+/// The text of a C file without its comments.
+fn without_comments(text: &str) -> String {
+    let mut result = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("/*") {
+        result.push_str(before);
+        rest = after.split_once("*/").expect("an open comment").1;
+    }
+    result + rest
+}
+
+/// Lines of C that print each fact of the header.
+fn prints(header: &str) -> Vec<String> {
+    let text = without_comments(header);
+    let mut prints = Vec::new();
+    let mut print = |name: &str, expression: &str| {
+        prints.push(format!(
+            "printf(\"%s=%llu\\n\", \"{name}\", (unsigned long long)({expression}));"
+        ));
+    };
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("struct mercury_") {
+        rest = &rest[at + "struct ".len()..];
+        let length = rest
+            .find(|c: char| !c.is_alphanumeric() && c != '_')
+            .unwrap();
+        let (name, after) = rest.split_at(length);
+        rest = after;
+        let Some(body) = after.trim_start().strip_prefix('{') else {
+            continue;
+        };
+        let body = body.split_once('}').expect("an open structure").0;
+        print(&format!("sizeof {name}"), &format!("sizeof(struct {name})"));
+        for declaration in body
+            .split(';')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+        {
+            let declarator = declaration.split('[').next().unwrap();
+            let field = declarator.split_whitespace().last().unwrap();
+            print(
+                &format!("offsetof {name}.{field}"),
+                &format!("offsetof(struct {name}, {field})"),
+            );
+            print(
+                &format!("sizeof {name}.{field}"),
+                &format!("sizeof(((struct {name} *)0)->{field})"),
+            );
+        }
+    }
+    for line in text.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["#define", name, _, ..] if name.starts_with("MERCURY_") => print(name, name),
+            [name, "=", ..] if name.starts_with("MERCURY_") => print(name, name),
+            _ => {}
+        }
+    }
+    prints
+}
+
+/// What the C compiler makes of a header. `name` keeps tests apart.
+fn c_facts(name: &str, header: &str) -> Facts {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("abi-{name}"));
+    std::fs::create_dir_all(&directory).unwrap();
+    std::fs::write(directory.join("mercury_abi.h"), header).unwrap();
+    let source = directory.join("facts.c");
+    let program = directory.join("facts");
+    let body = prints(header).join("\n\t");
+    std::fs::write(
+        &source,
+        format!(
+            "#include <stddef.h>\n#include <stdio.h>\n#include \"mercury_abi.h\"\n\
+             int main(void)\n{{\n\t{body}\n\treturn 0;\n}}\n"
+        ),
+    )
+    .unwrap();
+    // -Wpadded: the header promises that all its padding is named.
+    let compiled = Command::new("cc")
+        .args(["-std=gnu11", "-Wall", "-Wpadded", "-Werror", "-o"])
+        .args([&program, &source])
+        .output()
+        .expect("a C compiler named cc");
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    let run = Command::new(&program).output().unwrap();
+    assert!(run.status.success());
+    String::from_utf8(run.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let (name, value) = line.split_once('=').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+/// Every fact on which the two sides differ, or which only one of them has.
+fn disagreements(c: &Facts, rust: &Facts) -> Vec<String> {
+    let mut names: Vec<&String> = c.keys().chain(rust.keys()).collect();
+    names.sort();
+    names.dedup();
+    names
+        .into_iter()
+        .filter(|name| c.get(*name) != rust.get(*name))
+        .map(|name| format!("{name}: C {:?}, Rust {:?}", c.get(name), rust.get(name)))
+        .collect()
+}
+
+#[test]
+fn abi_agreement() {
+    let c = c_facts("header", &header());
+    assert!(
+        c.len() > 200,
+        "only {} facts were found in the header",
+        c.len()
+    );
+    let differences = disagreements(&c, &rust_facts());
+    assert!(
+        differences.is_empty(),
+        "C and Rust disagree:\n{}",
+        differences.join("\n")
+    );
+}
+
+/// The fields cover each structure without a gap: none was left out, and none
+/// is padding without a name, on any architecture.
+#[test]
+fn no_structure_has_a_gap() {
+    for layout in abi::LAYOUTS {
+        let mut end = 0;
+        for field in layout.fields {
+            assert_eq!(field.offset, end, "before {}.{}", layout.name, field.name);
+            end += field.size;
+        }
+        assert_eq!(end, layout.size, "at the end of {}", layout.name);
+        assert_eq!(
+            layout.size % 8,
+            0,
+            "{} would differ on 32 bits",
+            layout.name
+        );
+    }
+}
+
+/// Each of these small changes of the header must be noticed.
+#[test]
+fn a_changed_header_is_noticed() {
+    let original = header();
+    let rust = rust_facts();
+    let changes = [
+        (
+            "length",
+            "char detail[88];",
+            "char detail[96];",
+            "sizeof mercury_verdict",
+        ),
+        (
+            "order",
+            "__u64 begin;",
+            "__u64 started;",
+            "offsetof mercury_sample.begin",
+        ),
+        (
+            "code",
+            "MERCURY_REQUIREMENT_MEMORY = 13,",
+            "MERCURY_REQUIREMENT_MEMORY = 33,",
+            "MERCURY_REQUIREMENT_MEMORY",
+        ),
+        (
+            "more",
+            "MERCURY_CPU_SILENT = 3,",
+            "MERCURY_CPU_SILENT = 3, \n\tMERCURY_CPU_LOST = 4,",
+            "MERCURY_CPU_LOST",
+        ),
+        (
+            "number",
+            "_IOWR('m', 0x09, struct mercury_proof)",
+            "_IOWR('m', 0x19, struct mercury_proof)",
+            "MERCURY_IOC_PROVE",
+        ),
+        (
+            "direction",
+            "_IOWR('m', 0x05, struct mercury_status)",
+            "_IOW('m', 0x05, struct mercury_status)",
+            "MERCURY_IOC_STATUS",
+        ),
+        (
+            "version",
+            "MERCURY_ABI_VERSION 1",
+            "MERCURY_ABI_VERSION 2",
+            "MERCURY_ABI_VERSION",
+        ),
+        (
+            "structure",
+            "struct mercury_frame_range {",
+            "struct mercury_extra { __u64 a; };\nstruct mercury_frame_range {",
+            "sizeof mercury_extra",
+        ),
+    ];
+    for (name, from, to, fact) in changes {
+        assert_eq!(
+            original.matches(from).count(),
+            1,
+            "{from:?} does not stand once in the header"
+        );
+        let differences = disagreements(&c_facts(name, &original.replace(from, to)), &rust);
+        assert!(
+            differences
+                .iter()
+                .any(|difference| difference.starts_with(&format!("{fact}:"))),
+            "the change {name:?} was not noticed: {differences:?}"
+        );
+    }
+}
+
+/// `HotplugFailed` as `HOTPLUG_FAILED`.
+fn upper_snake(name: &str) -> String {
+    let mut result = String::new();
+    for character in name.chars() {
+        if character.is_ascii_uppercase() && !result.is_empty() {
+            result.push('_');
+        }
+        result.push(character.to_ascii_uppercase());
+    }
+    result
+}
+
+/// The module writes records, too: its event codes are those of `mercury-hal`.
+/// They stand in a header of the kernel's side, which only a kernel build can
+/// compile; its text is enough here.
+#[test]
+fn the_module_knows_the_same_events() {
+    let path = header_path().with_file_name("mercury.h");
+    let text = without_comments(&std::fs::read_to_string(path).unwrap());
+    let mut found = 0;
+    for line in text.lines() {
+        let Some((name, code)) = line.trim().strip_prefix("MERCURY_EVENT_").and_then(|rest| {
+            let (name, code) = rest.split_once('=')?;
+            Some((name.trim(), code.trim().trim_end_matches(',')))
+        }) else {
+            continue;
+        };
+        let event = mercury_device::Event::from_code(code.parse().unwrap());
+        let known = event.map(|event| upper_snake(&format!("{event:?}")));
+        assert_eq!(known.as_deref(), Some(name), "event {code}");
+        found += 1;
+    }
+    let of_the_module = mercury_device::Event::ALL
+        .iter()
+        .filter(|&&event| event as u16 >= 64);
+    assert_eq!(found, of_the_module.count(), "the module leaves events out");
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rig's command line. People mostly reach it through `make`, whose
+//! variables (SMP=, CPU=, ...) become these options.
+
+use crate::boot::Accel;
+use crate::kernel;
+use crate::product::Flavour;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Builds Mercury, boots guests in QEMU, and judges what happened in them.
+#[derive(Debug, Parser)]
+#[command(name = "mercury-rig", version)]
+pub(crate) struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Boot one guest and run the demonstration or a script in it.
+    Run(Run),
+    /// Run the tests: host half, then the rows of tests/matrix.toml.
+    Test(Test),
+    /// Print the rows of tests/matrix.toml.
+    Matrix(Matrix),
+    /// Build image, module and programs for one kernel, and boot nothing.
+    Build(Build),
+    /// Build image and mercury.ko for a kernel of your own.
+    Module(Module),
+    /// Debian kernels in the cache.
+    #[command(subcommand)]
+    Kernel(Kernel),
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Instruction set of the guest.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: String,
+    /// CPUs [default: the board's].
+    #[arg(long)]
+    pub(crate) smp: Option<u32>,
+    /// Memory, as QEMU's -m takes it [default: the board's].
+    #[arg(long)]
+    pub(crate) memory: Option<String>,
+    /// A whole QEMU -cpu string; svm and npt are added where not named.
+    #[arg(long)]
+    pub(crate) cpu: Option<String>,
+    /// A Debian kernel package, or `backports`.
+    #[arg(long, default_value = kernel::DEFAULT)]
+    pub(crate) kernel: String,
+    /// A folder to find at /with in the guest.
+    #[arg(long)]
+    pub(crate) with: Option<PathBuf>,
+    /// A script to run instead of the demonstration.
+    #[arg(long)]
+    pub(crate) script: Option<PathBuf>,
+    /// A shell on the terminal instead of a script.
+    #[arg(long)]
+    pub(crate) interactive: bool,
+    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
+    #[arg(long, value_enum)]
+    pub(crate) accel: Option<Accel>,
+    /// Count instructions instead of time: two runs are alike.
+    #[arg(long)]
+    pub(crate) icount: bool,
+    /// More kernel parameters.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) append: Option<String>,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+    /// Build and take along nothing of Mercury: a plain Debian kernel.
+    #[arg(long)]
+    pub(crate) bare: bool,
+    /// A module of the kernel that the guest shall have beyond the usual.
+    #[arg(long)]
+    pub(crate) module: Vec<String>,
+    /// A guest without a sign of life for this long hangs.
+    #[arg(long, default_value_t = 180)]
+    pub(crate) quiet_seconds: u64,
+    /// A guest that takes longer than this is ended.
+    #[arg(long, default_value_t = 3600)]
+    pub(crate) limit_seconds: u64,
+    /// Arguments for the script.
+    #[arg(last = true)]
+    pub(crate) arguments: Vec<String>,
+}
+
+/// Options of `test`.
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// Only rows of this instruction set.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: String,
+    /// The host half only.
+    #[arg(long)]
+    pub(crate) host: bool,
+    /// The system half only.
+    #[arg(long, conflicts_with = "host")]
+    pub(crate) system: bool,
+    /// `short`, or `long`, which has the short rows as well.
+    #[arg(long, value_enum, default_value = "short")]
+    pub(crate) matrix: crate::test::Tier,
+    /// Only rows with this name or this suite; leaves the host half out.
+    #[arg(long)]
+    pub(crate) suite: Option<String>,
+    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
+    #[arg(long, value_enum)]
+    pub(crate) accel: Option<Accel>,
+    /// Show what the guests print as they print it.
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+/// Options of `matrix`.
+#[derive(Debug, Args)]
+pub(crate) struct Matrix {
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// `short`, or `long`, which has the short rows as well.
+    #[arg(long, value_enum, default_value = "long")]
+    pub(crate) matrix: crate::test::Tier,
+}
+
+/// Options of `build`.
+#[derive(Debug, Args)]
+pub(crate) struct Build {
+    /// A Debian kernel package, or `backports`.
+    #[arg(long, default_value = kernel::DEFAULT)]
+    pub(crate) kernel: String,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+    /// Only this.
+    #[arg(long, value_enum)]
+    pub(crate) only: Option<Part>,
+}
+
+/// Something that can be built alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Part {
+    /// The hypervisor's image.
+    Image,
+    /// The static programs.
+    Programs,
+}
+
+/// Options of `module`.
+#[derive(Debug, Args)]
+pub(crate) struct Module {
+    /// The kernel's build directory, usually /lib/modules/$(uname -r)/build.
+    #[arg(long)]
+    pub(crate) kdir: PathBuf,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+}
+
+/// What to do with kernels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Kernel {
+    /// Download a kernel and its headers into the cache.
+    Fetch {
+        /// A Debian kernel package, or `backports`.
+        package: String,
+        /// Take what the mirror has today, even if the cache has one.
+        #[arg(long)]
+        refresh: bool,
+    },
+}

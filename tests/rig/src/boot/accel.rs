@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! TCG or KVM.
+//!
+//! KVM is of use only if it hands a real virtualisation extension down to the
+//! guest. That /dev/kvm exists shows nothing: there are machines whose KVM runs
+//! in software and offers neither SVM nor VMX. So the CPU's own flag decides,
+//! then whether KVM nests, then whether the device can be opened.
+
+use super::board::Backend;
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use std::fs::{self, OpenOptions};
+
+/// QEMU's accelerator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Accel {
+    /// Emulation.
+    Tcg,
+    /// The host's KVM, nested.
+    Kvm,
+}
+
+impl Accel {
+    /// QEMU's name for it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Tcg => "tcg",
+            Self::Kvm => "kvm",
+        }
+    }
+}
+
+/// What the user asked for, or what this machine can do. KVM that was asked
+/// for and cannot serve is an error that says why.
+pub(crate) fn choose(asked: Option<Accel>, backend: &Backend) -> Result<Accel> {
+    if asked == Some(Accel::Tcg) {
+        return Ok(Accel::Tcg);
+    }
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let nested = fs::read_to_string(&backend.nested).ok();
+    let opens = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_ok();
+    match (asked, usable(&cpuinfo, nested.as_deref(), opens, backend)) {
+        (_, Ok(())) => Ok(Accel::Kvm),
+        (Some(Accel::Kvm), Err(reason)) => {
+            bail!("ACCEL=kvm cannot serve: {reason}; ACCEL=tcg does without")
+        }
+        (_, Err(_)) => Ok(Accel::Tcg),
+    }
+}
+
+fn usable(
+    cpuinfo: &str,
+    nested: Option<&str>,
+    opens: bool,
+    backend: &Backend,
+) -> Result<(), String> {
+    let flag = &backend.cpu_flag;
+    let has_flag = cpuinfo
+        .lines()
+        .filter(|line| line.starts_with("flags"))
+        .any(|line| line.split_whitespace().any(|word| word == flag));
+    if !has_flag {
+        return Err(format!(
+            "/proc/cpuinfo lists no '{flag}', which Mercury's backend '{}' needs",
+            backend.name
+        ));
+    }
+    match nested.map(str::trim) {
+        Some("1" | "Y" | "y") => {}
+        Some(other) => {
+            return Err(format!(
+                "{} says {other}, expected 1 or Y",
+                backend.nested.display()
+            ));
+        }
+        None => return Err(format!("{} cannot be read", backend.nested.display())),
+    }
+    if opens {
+        Ok(())
+    } else {
+        Err("/dev/kvm cannot be opened".into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend() -> Backend {
+        Backend {
+            name: "svm".into(),
+            cpu_flag: "svm".into(),
+            nested: "/nested".into(),
+        }
+    }
+
+    #[test]
+    fn the_device_alone_shows_nothing() {
+        assert!(usable("flags\t\t: fpu hypervisor", None, true, &backend()).is_err());
+        assert!(usable("flags\t\t: fpu svm_lock", Some("1"), true, &backend()).is_err());
+    }
+
+    #[test]
+    fn all_three_together_do() {
+        let cpuinfo = "flags\t\t: fpu svm npt";
+        assert!(usable(cpuinfo, Some("1\n"), true, &backend()).is_ok());
+        assert!(usable(cpuinfo, Some("0\n"), true, &backend()).is_err());
+        assert!(usable(cpuinfo, Some("Y\n"), false, &backend()).is_err());
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The kernel's log, as it came on the first serial port.
+
+use std::fs;
+use std::path::Path;
+
+/// Lines of a kernel's log that show that something is wrong in it, whatever
+/// the script found.
+const TROUBLE: [&str; 12] = [
+    "WARNING: CPU",
+    "BUG: ",
+    "Oops: ",
+    "general protection fault",
+    "Call Trace:",
+    "kernel BUG at",
+    "detected stall",
+    "soft lockup",
+    "hard LOCKUP",
+    "unchecked MSR access",
+    "invalid opcode:",
+    "double fault",
+];
+
+/// The whole log; empty if there is none.
+pub(crate) fn read(run: &Path) -> String {
+    let bytes = fs::read(run.join("console.log")).unwrap_or_default();
+    String::from_utf8_lossy(&bytes).replace('\r', "")
+}
+
+/// Whether the kernel panicked.
+pub(crate) fn panicked(log: &str) -> bool {
+    log.contains("Kernel panic - not syncing")
+}
+
+/// The lines that show trouble.
+pub(crate) fn trouble(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter(|line| TROUBLE.iter().any(|sign| line.contains(sign)))
+        .collect()
+}
+
+/// The last lines.
+pub(crate) fn tail(log: &str, count: usize) -> Vec<&str> {
+    let lines: Vec<&str> = log.lines().collect();
+    lines[lines.len().saturating_sub(count)..].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_seen_and_ordinary_lines_are_not() {
+        let log = "[ 1.0] smp: Brought up 1 node, 2 CPUs\n[ 2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n";
+        assert_eq!(trouble(log).len(), 1);
+        assert!(!panicked(log));
+        assert!(panicked(
+            "[ 3.0] Kernel panic - not syncing: sysrq triggered crash"
+        ));
+    }
+
+    #[test]
+    fn the_tail_of_a_short_log_is_all_of_it() {
+        assert_eq!(tail("a\nb", 5), ["a", "b"]);
+        assert_eq!(tail("a\nb\nc", 2), ["b", "c"]);
+    }
+}

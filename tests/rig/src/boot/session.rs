@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! One boot, from QEMU's start to its end: passes the guest's output on, serves
+//! its requests, and watches that it goes on.
+
+use super::channel::{Channel, Message};
+use super::clock::Clock;
+use super::console;
+use super::monitor::Monitor;
+use super::request::{Request, serve};
+use super::verdict::{Facts, Verdict};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// What the threads tell the session.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The guest printed.
+    Output(Vec<u8>),
+    /// The guest's channel is closed.
+    OutputEnded,
+    /// QEMU says why it ends.
+    Shutdown(String),
+    /// The monitor is closed.
+    MonitorEnded,
+}
+
+/// How long the guest may take, by the clock of [`Clock`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadlines {
+    /// Without a sign of life: neither output nor a line in the kernel's log.
+    pub(crate) quiet: Duration,
+    /// Altogether.
+    pub(crate) budget: Duration,
+}
+
+/// How a boot went.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// How it ended.
+    pub(crate) verdict: Verdict,
+    /// Host time.
+    pub(crate) wall: Duration,
+}
+
+/// After the status the guest switches off; it gets this long to do so.
+const SWITCH_OFF: Duration = Duration::from_secs(30);
+
+/// Kills QEMU whichever way the session ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Boots and watches until the end.
+pub(crate) fn watch(
+    command: &mut Command,
+    run: &Path,
+    limits: Deadlines,
+    show: &mut dyn Write,
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| {
+            format!(
+                "starting '{}'; 'make setup' installs QEMU",
+                crate::command::shown(command)
+            )
+        })?;
+    let mut qemu = Running(child);
+    let (sender, events) = channel();
+    let output = qemu
+        .0
+        .stdout
+        .take()
+        .context("QEMU has no standard output")?;
+    let answers = qemu.0.stdin.take().context("QEMU has no standard input")?;
+    let from_guest = sender.clone();
+    thread::spawn(move || pass_output(output, &from_guest));
+    let (ask, requests) = channel();
+    let monitor = match Monitor::connect(run, sender) {
+        Ok(monitor) => monitor,
+        Err(error) => {
+            // QEMU opens its monitor before it judges its other arguments.
+            thread::sleep(Duration::from_millis(200));
+            if let Some(status) = qemu.0.try_wait()? {
+                bail!(
+                    "QEMU ended with {status} before the guest started; its message stands above"
+                );
+            }
+            return Err(error);
+        }
+    };
+    let for_requests = Clock::new(qemu.0.id());
+    thread::spawn(move || serve(&requests, monitor, answers, for_requests));
+    let mut session = Session {
+        run,
+        limits,
+        clock: Clock::new(qemu.0.id()),
+        channel: Channel::new(),
+        facts: Facts::default(),
+        ask,
+        last_sign: Duration::ZERO,
+        log_size: 0,
+        status_since: None,
+    };
+    let cut_off = session.until_the_end(&mut qemu.0, &events, show)?;
+    show.write_all(&session.channel.finish())?;
+    show.flush()?;
+    session.facts.panicked = console::panicked(&console::read(run));
+    let verdict = match cut_off {
+        Some(verdict) if session.facts.panicked && verdict == Verdict::Stalled => Verdict::Panicked,
+        Some(verdict) => verdict,
+        None => Verdict::of(&session.facts),
+    };
+    Ok(Outcome {
+        verdict,
+        wall: started.elapsed(),
+    })
+}
+
+struct Session<'a> {
+    run: &'a Path,
+    limits: Deadlines,
+    clock: Clock,
+    channel: Channel,
+    facts: Facts,
+    ask: Sender<Result<Request, String>>,
+    last_sign: Duration,
+    log_size: u64,
+    status_since: Option<Instant>,
+}
+
+impl Session<'_> {
+    /// Gives a verdict only if it had to cut the guest off.
+    fn until_the_end(
+        &mut self,
+        qemu: &mut Child,
+        events: &Receiver<Event>,
+        show: &mut dyn Write,
+    ) -> Result<Option<Verdict>> {
+        loop {
+            match events.recv_timeout(Duration::from_millis(200)) {
+                Ok(event) => self.take(event, show)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                // Both threads have ended, so QEMU has or is about to.
+                Err(RecvTimeoutError::Disconnected) => {
+                    qemu.wait()?;
+                    return Ok(None);
+                }
+            }
+            if let Some(since) = self.status_since {
+                if since.elapsed() > SWITCH_OFF {
+                    // The script's status stands all the same.
+                    crate::terminal::complain("the guest did not switch off; QEMU was ended");
+                    return Ok(None);
+                }
+            } else if let Some(verdict) = self.overdue() {
+                return Ok(Some(verdict));
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event, show: &mut dyn Write) -> Result<()> {
+        match event {
+            Event::Output(bytes) => {
+                self.last_sign = self.clock.read();
+                let (shown, messages) = self.channel.feed(&bytes);
+                show.write_all(&shown)?;
+                show.flush()?;
+                for message in messages {
+                    self.obey(message);
+                }
+            }
+            Event::Shutdown(reason) => self.facts.shutdown = Some(reason),
+            Event::OutputEnded | Event::MonitorEnded => {}
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, message: Message) {
+        match message {
+            Message::Status(status) => {
+                self.facts.status = Some(status);
+                self.status_since = Some(Instant::now());
+            }
+            Message::Request(text) => {
+                let request = text
+                    .parse::<Request>()
+                    .map_err(|error| format!("{error:#}"));
+                match &request {
+                    Ok(Request::Expect(ending, status)) => {
+                        self.facts.expected = Some((*ending, *status))
+                    }
+                    Ok(_) => {}
+                    Err(error) => crate::terminal::complain(error),
+                }
+                let _ = self.ask.send(request);
+            }
+        }
+    }
+
+    fn overdue(&mut self) -> Option<Verdict> {
+        let now = self.clock.read();
+        let size = fs::metadata(self.run.join("console.log")).map_or(0, |log| log.len());
+        if size != self.log_size {
+            self.log_size = size;
+            self.last_sign = now;
+        }
+        if now > self.limits.budget {
+            Some(Verdict::OverBudget)
+        } else if now.saturating_sub(self.last_sign) > self.limits.quiet {
+            Some(Verdict::Stalled)
+        } else {
+            None
+        }
+    }
+}
+
+fn pass_output(mut output: ChildStdout, events: &Sender<Event>) {
+    let mut buffer = [0; 4096];
+    loop {
+        match output.read(&mut buffer) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => {
+                if events
+                    .send(Event::Output(buffer[..count].to_vec()))
+                    .is_err()
+                {
+                    break;
+                }
+            }
+        }
+    }
+    let _ = events.send(Event::OutputEnded);
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The guest: a busybox, Mercury's programs, module and image, and one script,
+//! as one initramfs.
+//!
+//! It is put together anew for each boot; that takes a fraction of a second,
+//! and nothing stale can be in it.
+
+mod cpio;
+mod libraries;
+
+use crate::command::stdout_of;
+use crate::kernel::{Kernel, with_dependencies};
+use crate::product::Products;
+use anyhow::{Context, Result, bail};
+use cpio::Tree;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What a suite may ask to find in the guest beyond the usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Need {
+    /// kexec(8) of this machine, with its libraries.
+    Kexec,
+    /// The kernel at /boot/vmlinuz, and this initramfs at /boot/initrd.img.
+    Vmlinuz,
+}
+
+/// What the guest runs.
+#[derive(Debug, Clone)]
+pub(crate) enum Task {
+    /// A file of this machine, with arguments.
+    Script(PathBuf, Vec<String>),
+    /// One shell command.
+    Line(String),
+    /// A shell on the console, of this many rows and columns if known.
+    Interactive(Option<(u16, u16)>),
+}
+
+/// What goes into one guest.
+#[derive(Debug)]
+pub(crate) struct Guest<'a> {
+    /// The kernel that it boots.
+    pub(crate) kernel: &'a Kernel,
+    /// What was built for it.
+    pub(crate) products: &'a Products,
+    /// tests/guest/scripts.
+    pub(crate) suites: PathBuf,
+    /// What it does.
+    pub(crate) task: Task,
+    /// A folder to be found at /with.
+    pub(crate) with: Option<PathBuf>,
+    /// Extras.
+    pub(crate) needs: &'a [Need],
+    /// Modules of the kernel beyond the usual.
+    pub(crate) modules: &'a [String],
+}
+
+/// Modules every guest has, if its kernel has them: KVM (the other user of
+/// SVM) and the MSR device.
+const USUAL_MODULES: [&str; 5] = ["kvm", "kvm-amd", "msr", "cpuid", "rtc-cmos"];
+
+impl Guest<'_> {
+    /// Writes the initramfs.
+    pub(crate) fn write(&self, to: &Path) -> Result<()> {
+        let mut tree = Tree::default();
+        self.userland(&mut tree)?;
+        self.mercury(&mut tree)?;
+        self.kernel_modules(&mut tree)?;
+        self.task(&mut tree)?;
+        if let Some(with) = &self.with {
+            tree.copy_folder("with", with)?;
+        }
+        if self.needs.contains(&Need::Kexec) {
+            let kexec = kexec_program()
+                .context("kexec is not installed on this machine: package kexec-tools")?;
+            libraries::with_libraries(&mut tree, "sbin/kexec", &kexec)?;
+        }
+        if self.needs.contains(&Need::Vmlinuz) {
+            // The inner initramfs has all but itself and the kernel.
+            let inner = tree.to_bytes()?;
+            tree.file("boot/initrd.img", 0o644, inner);
+            tree.copy("boot/vmlinuz", &self.kernel.vmlinuz(), 0o644)?;
+        }
+        let file = File::create(to).with_context(|| format!("creating {}", to.display()))?;
+        let mut file = BufWriter::new(file);
+        tree.write(&mut file)?;
+        file.flush()
+            .with_context(|| format!("writing {}", to.display()))
+    }
+
+    fn userland(&self, tree: &mut Tree) -> Result<()> {
+        for (folder, mode) in [
+            ("proc", 0o555),
+            ("sys", 0o555),
+            ("dev", 0o755),
+            ("tmp", 0o1777),
+            ("run", 0o755),
+            ("root", 0o700),
+            ("mnt", 0o755),
+            ("var/log", 0o755),
+        ] {
+            tree.directory(folder, mode);
+        }
+        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
+            .map(Path::new)
+            .into_iter()
+            .find(|path| path.exists())
+            .context("no busybox on this machine: 'make setup' installs busybox-static")?;
+        tree.copy("bin/busybox", busybox, 0o755)?;
+        for applet in stdout_of(Command::new(busybox).arg("--list"))?.lines() {
+            if applet != "busybox" {
+                tree.link(&format!("bin/{applet}"), "busybox");
+            }
+        }
+        tree.link("sbin/modprobe", "../bin/busybox");
+        // For first lines like '#!/usr/bin/env sh'.
+        tree.link("usr/bin", "../bin");
+        tree.link("usr/sbin", "../sbin");
+        tree.file(
+            "etc/passwd",
+            0o644,
+            "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000:user:/tmp:/bin/sh\n",
+        );
+        tree.file("etc/group", 0o644, "root:x:0:\nuser:x:1000:\n");
+        tree.file("init", 0o755, include_str!("init"));
+        tree.file("bin/mercury-ask", 0o755, include_str!("ask"));
+        Ok(())
+    }
+
+    fn mercury(&self, tree: &mut Tree) -> Result<()> {
+        for program in &self.products.programs {
+            let name = program.file_name().unwrap_or_default().to_string_lossy();
+            tree.copy(&format!("bin/{name}"), program, 0o755)?;
+        }
+        for module in &self.products.modules {
+            let name = module.file_name().unwrap_or_default().to_string_lossy();
+            let at = format!("lib/modules/{}/extra/{name}", self.kernel.release);
+            tree.copy(&at, module, 0o644)?;
+        }
+        if let Some(image) = &self.products.image {
+            tree.copy("lib/firmware/mercury/mercury-x86_64.img", image, 0o644)?;
+        }
+        if self.suites.is_dir() {
+            tree.copy_folder("tests", &self.suites)?;
+        }
+        Ok(())
+    }
+
+    fn kernel_modules(&self, tree: &mut Tree) -> Result<()> {
+        let asked: Vec<&str> = self.modules.iter().map(String::as_str).collect();
+        let folder = format!("lib/modules/{}", self.kernel.release);
+        let mut list = String::new();
+        for module in with_dependencies(self.kernel, &asked, &USUAL_MODULES)? {
+            list.push_str(&format!("{}: {}\n", module.path, module.needs.join(" ")));
+            tree.file(&format!("{folder}/{}", module.path), 0o644, module.contents);
+        }
+        tree.file(&format!("{folder}/modules.dep"), 0o644, list);
+        Ok(())
+    }
+
+    fn task(&self, tree: &mut Tree) -> Result<()> {
+        match &self.task {
+            Task::Script(script, arguments) => {
+                if !script.is_file() {
+                    bail!("the script {} is not a file", script.display());
+                }
+                let text =
+                    fs::read(script).with_context(|| format!("reading {}", script.display()))?;
+                // With a first line of its own it is run by that, else by sh.
+                let mode = if text.starts_with(b"#!") || text.starts_with(b"\x7fELF") {
+                    0o755
+                } else {
+                    0o644
+                };
+                tree.file("mercury/script", mode, text);
+                if arguments.iter().any(|argument| argument.contains('\n')) {
+                    bail!(
+                        "an argument of the script holds a line break, which cannot be handed to the guest"
+                    );
+                }
+                let lines: String = arguments
+                    .iter()
+                    .map(|argument| format!("{argument}\n"))
+                    .collect();
+                tree.file("mercury/arguments", 0o644, lines);
+            }
+            Task::Line(line) => tree.file("mercury/script", 0o644, format!("{line}\n")),
+            Task::Interactive(size) => {
+                tree.file("mercury/interactive", 0o644, "");
+                if let Some((rows, columns)) = size {
+                    tree.file(
+                        "mercury/size",
+                        0o644,
+                        format!("rows {rows} cols {columns}\n"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// kexec(8), if this machine has it.
+pub(crate) fn kexec_program() -> Option<PathBuf> {
+    ["/sbin/kexec", "/usr/sbin/kexec"]
+        .map(PathBuf::from)
+        .into_iter()
+        .find(|path| path.exists())
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! apt with a private state: package lists of our own in the cache directory.
+//!
+//! So a kernel can be looked up and downloaded without root, without touching
+//! the machine's own lists, and from the backports suite without enabling it.
+//! The mirror, proxies and keys are the ones that the machine already uses.
+
+use crate::command::{pass_through, stdout_of};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Which of Debian's suites to look in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Suite {
+    /// The running release with its updates and security fixes.
+    Release,
+    /// The running release's backports.
+    Backports,
+}
+
+/// apt, confined to one suite and one directory.
+#[derive(Debug)]
+pub(crate) struct Apt {
+    options: Vec<String>,
+}
+
+impl Apt {
+    /// Prepares the state below `cache` and updates its lists.
+    pub(crate) fn new(cache: &Path, suite: Suite) -> Result<Self> {
+        let name = match suite {
+            Suite::Release => "release",
+            Suite::Backports => "backports",
+        };
+        let state = cache.join("apt").join(name);
+        for folder in ["lists/partial", "cache/archives/partial"] {
+            let folder = state.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+        }
+        let sources = state.join("sources.list");
+        fs::write(&sources, sources_for(suite)?)
+            .with_context(|| format!("writing {}", sources.display()))?;
+        let options = [
+            format!("Dir::Etc::SourceList={}", sources.display()),
+            "Dir::Etc::SourceParts=/dev/null".into(),
+            format!("Dir::State::Lists={}", state.join("lists").display()),
+            format!("Dir::Cache={}", state.join("cache").display()),
+            "Debug::NoLocking=1".into(),
+            "APT::Sandbox::User=".into(),
+            "Acquire::Languages=none".into(),
+        ]
+        .into_iter()
+        .flat_map(|option| ["-o".into(), option])
+        .collect();
+        let apt = Self { options };
+        stdout_of(apt.command("apt-get").args(["-q", "update"]))
+            .context("updating the private package lists; is the network there?")?;
+        Ok(apt)
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(&self.options);
+        command
+    }
+
+    /// Whether the suite has the package.
+    pub(crate) fn has(&self, package: &str) -> Result<bool> {
+        let text = stdout_of(self.command("apt-cache").args(["policy", package]))?;
+        Ok(text.lines().any(|line| {
+            line.trim()
+                .strip_prefix("Candidate:")
+                .is_some_and(|version| version.trim() != "(none)")
+        }))
+    }
+
+    /// What the package depends on, by name, without recommendations.
+    pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>> {
+        let text = stdout_of(self.command("apt-cache").args([
+            "depends",
+            "--no-recommends",
+            "--no-suggests",
+            package,
+        ]))?;
+        Ok(parse_depends(&text))
+    }
+
+    /// Downloads the packages into a folder.
+    pub(crate) fn download(&self, packages: &[String], into: &Path) -> Result<Vec<PathBuf>> {
+        fs::create_dir_all(into).with_context(|| format!("making {}", into.display()))?;
+        pass_through(
+            self.command("apt-get")
+                .args(["-qq", "download"])
+                .args(packages)
+                .current_dir(into)
+                .stdout(std::process::Stdio::null()),
+        )?;
+        let mut archives = Vec::new();
+        for entry in fs::read_dir(into).with_context(|| format!("reading {}", into.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "deb") {
+                archives.push(path);
+            }
+        }
+        if archives.len() != packages.len() {
+            bail!(
+                "apt-get downloaded {} archives where {} were asked for: {}",
+                archives.len(),
+                packages.len(),
+                packages.join(" ")
+            );
+        }
+        Ok(archives)
+    }
+}
+
+/// The names behind `Depends:` in the output of `apt-cache depends`.
+fn parse_depends(text: &str) -> Vec<String> {
+    text.lines()
+        .filter_map(|line| {
+            line.trim()
+                .trim_start_matches('|')
+                .strip_prefix("Depends: ")
+        })
+        .map(|name| name.trim_matches(['<', '>']).to_owned())
+        .collect()
+}
+
+/// The lines of a sources.list for the suite, from the machine's own sources.
+fn sources_for(suite: Suite) -> Result<String> {
+    let codename = codename()?;
+    let targets = stdout_of(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(SITE) $(RELEASE) $(COMPONENT)",
+        "Created-By: Packages",
+    ]))
+    .context("asking apt for the machine's sources; kernels are fetched with apt, so this needs a Debian machine")?;
+    let signed = if Path::new(KEYRING).exists() {
+        format!("[signed-by={KEYRING}] ")
+    } else {
+        String::new()
+    };
+    let mut lines = Vec::new();
+    for line in targets.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(site), Some(release), Some("main")) = (words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let line = match suite {
+            Suite::Release if release == codename || is_update_of(release, &codename) => {
+                format!("deb {signed}{site} {release} main\n")
+            }
+            Suite::Backports if release == codename => {
+                format!("deb {signed}{site} {codename}-backports main\n")
+            }
+            _ => continue,
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    if lines.is_empty() {
+        bail!(
+            "apt's sources name no suite '{codename}' with component main: add Debian's mirror to /etc/apt"
+        );
+    }
+    Ok(lines.concat())
+}
+
+fn is_update_of(release: &str, codename: &str) -> bool {
+    release
+        .strip_prefix(codename)
+        .is_some_and(|rest| matches!(rest, "-updates" | "-security" | "/updates"))
+}
+
+fn codename() -> Result<String> {
+    let text = fs::read_to_string("/etc/os-release").context("reading /etc/os-release")?;
+    text.lines()
+        .find_map(|line| line.strip_prefix("VERSION_CODENAME="))
+        .map(|name| name.trim_matches('"').to_owned())
+        .context("/etc/os-release has no VERSION_CODENAME; kernels are fetched with apt, so this needs a Debian machine")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn depends_are_names_only() {
+        let text = "linux-image-amd64\n  Depends: linux-image-6.1.0-56-amd64\n |Depends: <virtual>\n  Conflicts: x\n";
+        assert_eq!(
+            parse_depends(text),
+            ["linux-image-6.1.0-56-amd64", "virtual"]
+        );
+    }
+
+    #[test]
+    fn third_party_suites_are_left_out() {
+        assert!(is_update_of("bookworm-security", "bookworm"));
+        assert!(!is_update_of("bookworm-backports", "bookworm"));
+        assert!(!is_update_of("nodistro", "bookworm"));
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Debian kernels, unpacked in the cache and never installed.
+//!
+//! A kernel is asked for by the name of a Debian package, as a user would
+//! install it (`linux-image-amd64`, `linux-image-rt-amd64`, a full name), or by
+//! the word `backports`. The first time it is resolved to a release, downloaded
+//! with its headers and unpacked under `kernels/<release>`; from then on the
+//! answer stands in the cache and no network is asked.
+
+mod apt;
+mod fetch;
+mod modules;
+
+pub(crate) use fetch::fetch;
+pub(crate) use modules::with_dependencies;
+
+use std::path::{Path, PathBuf};
+
+/// The package that is taken where none is named.
+pub(crate) const DEFAULT: &str = "linux-image-amd64";
+
+/// An unpacked kernel with its modules and headers.
+#[derive(Debug, Clone)]
+pub(crate) struct Kernel {
+    /// What `uname -r` says in it.
+    pub(crate) release: String,
+    root: PathBuf,
+}
+
+impl Kernel {
+    fn at(release: &str, folder: &Path) -> Self {
+        Self {
+            release: release.to_owned(),
+            root: folder.join("root"),
+        }
+    }
+
+    /// The compressed kernel that QEMU and kexec load.
+    pub(crate) fn vmlinuz(&self) -> PathBuf {
+        self.root.join(format!("boot/vmlinuz-{}", self.release))
+    }
+
+    /// `/lib/modules/<release>` of the unpacked package.
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.root.join("lib/modules").join(&self.release)
+    }
+
+    /// The headers that modules are built against.
+    pub(crate) fn headers(&self) -> PathBuf {
+        self.root
+            .join(format!("usr/src/linux-headers-{}", self.release))
+    }
+}

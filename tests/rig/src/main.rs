@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The rig: what stands behind `make run` and `make test`.
+//!
+//! Mercury can only be tried by slipping beneath a running Linux, so the rig
+//! makes one: it fetches a stock Debian kernel into a cache, builds Mercury's
+//! image, module and tool, packs them with busybox into an initramfs, boots
+//! that in QEMU, runs a script in it, and ends with the script's own status.
+//! A guest that dies or hangs is told apart from a script that fails.
+//!
+//! - `kernel`: Debian kernels, downloaded and unpacked, never installed
+//! - `product`: image, module, programs
+//! - `guest`: the initramfs
+//! - `boot`: QEMU, the channel to the guest, the verdict
+//! - `launch`: from guest and machine to verdict
+//! - `run`, `test`: the two ways to use all that
+//!
+//! docs/rig.md is for those who use it, docs/building.md for what it installs.
+
+mod arguments;
+mod boot;
+mod command;
+mod guest;
+mod kernel;
+mod launch;
+mod paths;
+mod product;
+mod run;
+mod terminal;
+mod test;
+
+use anyhow::Result;
+use arguments::{Arguments, Kernel, Part, Task};
+use clap::Parser;
+use paths::Paths;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match act(Arguments::parse().task) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            terminal::complain(&format!("{error:#}"));
+            ExitCode::from(boot::RIG_FAILED)
+        }
+    }
+}
+
+fn act(task: Task) -> Result<u8> {
+    let paths = Paths::find()?;
+    match task {
+        Task::Run(arguments) => return run::run(&paths, &arguments),
+        Task::Test(arguments) => return test::test(&paths, &arguments),
+        Task::Matrix(arguments) => test::print(&paths, &arguments)?,
+        Task::Build(arguments) => build(&paths, &arguments)?,
+        Task::Module(arguments) => {
+            let headers = arguments.kdir.canonicalize().unwrap_or(arguments.kdir);
+            show(&product::build_for_headers(
+                &paths,
+                &headers,
+                arguments.flavour,
+            )?);
+        }
+        Task::Kernel(Kernel::Fetch { package, refresh }) => {
+            let kernel = kernel::fetch(&paths, &package, refresh)?;
+            println!("{} {}", kernel.release, kernel.vmlinuz().display());
+        }
+    }
+    Ok(0)
+}
+
+fn build(paths: &Paths, arguments: &arguments::Build) -> Result<()> {
+    match arguments.only {
+        Some(Part::Image) => println!(
+            "{}",
+            product::build_image(paths, arguments.flavour)?.display()
+        ),
+        Some(Part::Programs) => {
+            for program in product::build_programs(paths)? {
+                println!("{}", program.display());
+            }
+        }
+        None => {
+            let kernel = kernel::fetch(paths, &arguments.kernel, false)?;
+            show(&product::build(paths, &kernel, arguments.flavour)?);
+        }
+    }
+    Ok(())
+}
+
+fn show(products: &product::Products) {
+    for path in products
+        .image
+        .iter()
+        .chain(&products.modules)
+        .chain(&products.programs)
+    {
+        println!("{}", path.display());
+    }
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The hypervisor's image: an ELF file by cargo, then a flat one by objcopy.
+
+use super::Flavour;
+use crate::command::{cargo, pass_through, stdout_of};
+use crate::paths::Paths;
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+const TARGET: &str = "x86_64-unknown-none";
+const PACKAGE: &str = "mercury-image-x86_64";
+
+/// Builds the flavour's image and gives the path of the flat file.
+pub(super) fn build(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
+    // A target directory each, so that going back and forth rebuilds nothing.
+    let directory = paths.target("image-build").join(flavour.name());
+    let mut command = cargo(paths);
+    command
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--package",
+            PACKAGE,
+            "--target",
+            TARGET,
+        ])
+        .arg("--target-dir")
+        .arg(&directory);
+    if flavour == Flavour::Testing {
+        command.args(["--features", "mutants"]);
+    }
+    pass_through(&mut command).context("building the hypervisor's image")?;
+    let elf = directory.join(TARGET).join("release").join(PACKAGE);
+    let folder = paths.target("image").join(flavour.name());
+    fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
+    let image = folder.join("mercury-x86_64.img");
+    stdout_of(
+        Command::new("objcopy")
+            .args(["-O", "binary"])
+            .arg(&elf)
+            .arg(&image),
+    )
+    .context("making the flat image")?;
+    Ok(image)
+}

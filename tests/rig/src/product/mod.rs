@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What is built before anything can boot: the hypervisor's image, the kernel
+//! module for one kernel, and the static programs that run in the guest.
+
+mod image;
+mod module;
+mod program;
+
+use crate::kernel::Kernel;
+use crate::paths::Paths;
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+/// Which Mercury: the one that users get, or the one that can be broken on
+/// purpose so that the tests can show that they would notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Flavour {
+    /// What users get.
+    Release,
+    /// With mutants and the module parameters that select them.
+    Testing,
+}
+
+impl Flavour {
+    /// The name in paths.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Testing => "testing",
+        }
+    }
+}
+
+/// Everything built for one kernel and flavour.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Products {
+    /// The flat image.
+    pub(crate) image: Option<PathBuf>,
+    /// mercury.ko, and the test module.
+    pub(crate) modules: Vec<PathBuf>,
+    /// Static programs.
+    pub(crate) programs: Vec<PathBuf>,
+}
+
+/// Builds what a guest with this kernel needs.
+pub(crate) fn build(paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<Products> {
+    let _alone = alone(paths)?;
+    let programs = program::build(paths)?;
+    let mut products = Products {
+        programs,
+        ..Products::default()
+    };
+    if has_module(paths) {
+        let image = image::build(paths, flavour)?;
+        products.modules = module::build(
+            paths,
+            &module::Against::kernel(kernel),
+            flavour,
+            &image,
+            true,
+        )?;
+        products.image = Some(image);
+    }
+    Ok(products)
+}
+
+/// The image alone.
+pub(crate) fn build_image(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
+    let _alone = alone(paths)?;
+    image::build(paths, flavour)
+}
+
+/// The programs alone.
+pub(crate) fn build_programs(paths: &Paths) -> Result<Vec<PathBuf>> {
+    let _alone = alone(paths)?;
+    program::build(paths)
+}
+
+/// Image and mercury.ko for a kernel build directory of the user's own.
+pub(crate) fn build_for_headers(
+    paths: &Paths,
+    headers: &Path,
+    flavour: Flavour,
+) -> Result<Products> {
+    let _alone = alone(paths)?;
+    let image = image::build(paths, flavour)?;
+    let against = module::Against::directory(headers)?;
+    let modules = module::build(paths, &against, flavour, &image, false)?;
+    Ok(Products {
+        image: Some(image),
+        modules,
+        programs: Vec::new(),
+    })
+}
+
+/// Whether the Linux side is in the tree; without it guests boot with neither
+/// image nor module.
+fn has_module(paths: &Paths) -> bool {
+    paths.source("platform/linux/module/Kbuild").is_file()
+}
+
+/// Two rigs at once must not build modules in one folder.
+fn alone(paths: &Paths) -> Result<File> {
+    fs::create_dir_all(paths.target(""))?;
+    let path = paths.target(".rig-build-lock");
+    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    lock.lock()
+        .with_context(|| format!("locking {}", path.display()))?;
+    Ok(lock)
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! `mercury-rig run`, behind `make run`: boot one guest, run the demonstration
+//! or the user's script in it, end as it ended.
+//!
+//! Each run has a folder of its own under target/run, so that two at once do
+//! not meet; `status` and `console.log` beside them are the latest run's.
+
+use crate::arguments::Run;
+use crate::boot::{self, Deadlines, Machine, Outcome, Verdict, Wishes};
+use crate::command::stdout_of;
+use crate::guest::{Need, Task, kexec_program};
+use crate::kernel;
+use crate::launch::Launch;
+use crate::paths::Paths;
+use crate::product::{self, Products};
+use crate::terminal::{complain, judged, remark};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::io::{IsTerminal, stdin, stdout};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::time::Duration;
+
+/// Lines of the kernel's log that are shown when a guest died.
+const LAST_LINES: usize = 30;
+/// Folders of earlier runs that are kept.
+const KEPT: usize = 5;
+
+/// Boots, and gives the exit code.
+pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
+    let folder = new_folder(paths)?;
+    let board = boot::for_arch(paths, &arguments.arch)?;
+    let accel = boot::choose(arguments.accel, &board.backend)?;
+    let machine = Machine::new(
+        &board,
+        accel,
+        Wishes {
+            smp: arguments.smp,
+            memory: arguments.memory.clone(),
+            cpu: arguments.cpu.clone(),
+            icount: arguments.icount,
+            append: arguments.append.clone().unwrap_or_default(),
+            interactive: arguments.interactive,
+        },
+    )?;
+    check_files(arguments)?;
+    let kernel = kernel::fetch(paths, &arguments.kernel, false)?;
+    let products = if arguments.bare {
+        Products::default()
+    } else {
+        product::build(paths, &kernel, arguments.flavour)?
+    };
+    let needs: &[Need] = if kexec_program().is_some() {
+        &[Need::Kexec]
+    } else {
+        &[]
+    };
+    let launch = Launch {
+        machine: &machine,
+        kernel: &kernel,
+        products: &products,
+        task: task(arguments),
+        with: arguments.with.clone(),
+        needs,
+        modules: &arguments.module,
+    };
+    if arguments.interactive {
+        remark("a shell in the guest; 'exit' or Ctrl-A X ends it");
+        launch.hand_over(paths, &folder)?;
+        return Ok(0);
+    }
+    let limits = Deadlines {
+        quiet: Duration::from_secs(arguments.quiet_seconds),
+        budget: Duration::from_secs(arguments.limit_seconds),
+    };
+    let outcome = launch.watch(paths, &folder, limits, &mut stdout().lock())?;
+    conclude(paths, &folder, &outcome)
+}
+
+fn check_files(arguments: &Run) -> Result<()> {
+    if let Some(script) = &arguments.script
+        && !script.is_file()
+    {
+        bail!("SCRIPT={}: there is no such file", script.display());
+    }
+    if let Some(with) = &arguments.with
+        && !with.is_dir()
+    {
+        bail!("WITH={}: there is no such folder", with.display());
+    }
+    if arguments.interactive && !stdin().is_terminal() {
+        bail!("INTERACTIVE=1 needs a terminal on standard input; SCRIPT=file runs without one");
+    }
+    Ok(())
+}
+
+fn task(arguments: &Run) -> Task {
+    if arguments.interactive {
+        return Task::Interactive(terminal_size());
+    }
+    if let Some(script) = &arguments.script {
+        return Task::Script(script.clone(), arguments.arguments.clone());
+    }
+    // The guest's output is a serial line, which tells it nothing about the
+    // terminal at our end.
+    let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let variable = if colour {
+        "CLICOLOR_FORCE=1"
+    } else {
+        "NO_COLOR=1"
+    };
+    Task::Line(format!("export {variable}; exec mercury-judge demonstrate"))
+}
+
+fn terminal_size() -> Option<(u16, u16)> {
+    let text = stdout_of(Command::new("stty").args(["-F", "/dev/tty", "size"])).ok()?;
+    let (rows, columns) = text.trim().split_once(' ')?;
+    Some((rows.parse().ok()?, columns.parse().ok()?))
+}
+
+/// The folder of this run; the status of the last one goes first, so that a
+/// run that fails before its guest boots leaves none.
+fn new_folder(paths: &Paths) -> Result<PathBuf> {
+    let runs = paths.target("run");
+    fs::create_dir_all(&runs).with_context(|| format!("making {}", runs.display()))?;
+    let _ = fs::remove_file(runs.join("status"));
+    let mut earlier: Vec<_> = fs::read_dir(&runs)?
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    earlier.sort();
+    for (_, old) in earlier.iter().rev().skip(KEPT) {
+        let _ = fs::remove_dir_all(old);
+    }
+    Ok(runs.join(process::id().to_string()))
+}
+
+fn conclude(paths: &Paths, folder: &Path, outcome: &Outcome) -> Result<u8> {
+    let runs = paths.target("run");
+    let verdict = &outcome.verdict;
+    fs::write(runs.join("status"), format!("{}\n", verdict.word()))?;
+    let link = runs.join("console.log");
+    let _ = fs::remove_file(&link);
+    symlink(folder.join("console.log"), &link)
+        .with_context(|| format!("linking {}", link.display()))?;
+    let log = boot::read_log(folder);
+    if !matches!(verdict, Verdict::Status(_)) {
+        complain(&format!(
+            "{verdict}; the last lines of its kernel's log ({}):",
+            link.display()
+        ));
+        for line in boot::tail(&log, LAST_LINES) {
+            eprintln!("    {line}");
+        }
+    } else if let Some(line) = boot::trouble(&log).first() {
+        complain(&format!(
+            "the guest's kernel complained: {line} ({})",
+            link.display()
+        ));
+    }
+    let good = *verdict == Verdict::Status(0);
+    println!(
+        "{} after {:.1} s",
+        judged(&verdict.to_string(), good),
+        outcome.wall.as_secs_f64()
+    );
+    Ok(verdict.exit_code())
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The quick half: format, lints, and the tests that need no guest.
+
+use super::report::{Fate, Report};
+use crate::command::{cargo, output, shown};
+use crate::paths::Paths;
+use crate::terminal::remark;
+use anyhow::Result;
+use std::time::Instant;
+
+/// The image is for another machine: it is linted for that, and its parts that
+/// can be tested here are in other crates.
+const IMAGE: &str = "mercury-image-x86_64";
+
+/// Runs all steps, each to its end, so that one run shows everything.
+pub(super) fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+    let deny = ["--", "-D", "warnings"];
+    let workspace = ["--workspace", "--exclude", IMAGE];
+    let bare_metal = ["--package", IMAGE, "--target", "x86_64-unknown-none"];
+    let step = |name: &str, first: &[&str], rest: &[&str]| {
+        let mut words = first.to_vec();
+        words.extend(rest);
+        (
+            name.to_owned(),
+            words
+                .iter()
+                .map(|word| (*word).to_owned())
+                .collect::<Vec<_>>(),
+        )
+    };
+    let steps = [
+        step("format", &["fmt", "--all", "--check"], &[]),
+        step(
+            "lints",
+            &[&["clippy", "--quiet", "--all-targets"][..], &workspace].concat(),
+            &deny,
+        ),
+        step(
+            "lints-image",
+            &[&["clippy", "--quiet"][..], &bare_metal].concat(),
+            &deny,
+        ),
+        step(
+            "lints-image-mutants",
+            &[
+                &["clippy", "--quiet", "--features", "mutants"][..],
+                &bare_metal,
+            ]
+            .concat(),
+            &deny,
+        ),
+        step("host-tests", &["test", "--no-fail-fast"], &workspace),
+    ];
+    for (name, words) in steps {
+        remark(&format!("cargo {}", words.join(" ")));
+        let started = Instant::now();
+        let mut command = cargo(paths);
+        let ended = output(command.args(&words))?;
+        let text = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
+        let (passed, failed) = counts(&text);
+        let wall = started.elapsed();
+        if ended.status.success() {
+            report.add(&name, passed.max(1), Fate::Passed, wall, None);
+            continue;
+        }
+        println!("{text}");
+        if passed > 0 {
+            report.add(&name, passed, Fate::Passed, wall, None);
+        }
+        let reason = format!("'{}' ended with {}", shown(&command), ended.status);
+        report.add(&name, failed.max(1), Fate::Failed(reason), wall, None);
+    }
+    Ok(())
+}
+
+/// Tests that passed and failed, from cargo's `test result:` lines.
+fn counts(text: &str) -> (u64, u64) {
+    let mut sums = (0, 0);
+    for line in text.lines().filter(|line| line.starts_with("test result:")) {
+        let before = |what: &str| -> u64 {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words
+                .windows(2)
+                .find(|pair| pair[1].trim_end_matches(';') == what)
+                .and_then(|pair| pair[0].parse().ok())
+                .unwrap_or(0)
+        };
+        sums.0 += before("passed");
+        sums.1 += before("failed");
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargos_own_counts_are_added_up() {
+        let text = "test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured\n\
+                    running 2 tests\n\
+                    test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured\n";
+        assert_eq!(counts(text), (15, 2));
+        assert_eq!(counts("nothing"), (0, 0));
+    }
+}

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The system half: each row of the matrix boots a guest.
+
+use super::matrix::Row;
+use super::report::{Fate, Report};
+use super::skips::{Skip, permitted};
+use crate::arguments::Test;
+use crate::boot::{self, Deadlines, Machine, Outcome, Wishes};
+use crate::guest::{Need, Task, kexec_program};
+use crate::kernel::{self, Kernel};
+use crate::launch::Launch;
+use crate::paths::Paths;
+use crate::product::{self, Flavour, Products};
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The status by which a suite says that it cannot run here.
+const SKIPPED: u8 = 77;
+/// Lines of a failed suite's output, and of its kernel's log, that are shown.
+const SHOWN_LINES: usize = 40;
+
+/// Kernels and products, each made once however many rows use them.
+#[derive(Debug, Default)]
+struct Stock {
+    kernels: HashMap<String, Kernel>,
+    products: HashMap<(String, &'static str), Products>,
+}
+
+impl Stock {
+    fn kernel(&mut self, paths: &Paths, package: &str) -> Result<Kernel> {
+        if let Some(kernel) = self.kernels.get(package) {
+            return Ok(kernel.clone());
+        }
+        let kernel = kernel::fetch(paths, package, false)?;
+        self.kernels.insert(package.to_owned(), kernel.clone());
+        Ok(kernel)
+    }
+
+    fn products(&mut self, paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<Products> {
+        let key = (kernel.release.clone(), flavour.name());
+        if let Some(products) = self.products.get(&key) {
+            return Ok(products.clone());
+        }
+        let products = product::build(paths, kernel, flavour)?;
+        self.products.insert(key, products.clone());
+        Ok(products)
+    }
+}
+
+/// Runs the rows, one after the other.
+pub(super) fn run(
+    paths: &Paths,
+    arguments: &Test,
+    rows: &[Row],
+    skips: &[Skip],
+    report: &mut Report,
+) -> Result<()> {
+    let board = boot::for_arch(paths, &arguments.arch)?;
+    let accel = boot::choose(arguments.accel, &board.backend)?;
+    report.machine = format!("{}/{}", board.name, accel.name());
+    let mut stock = Stock::default();
+    for row in rows {
+        let started = Instant::now();
+        let machine = report.machine.clone();
+        let mut wall = Duration::ZERO;
+        let fate = match row_fate(paths, arguments, row, &mut stock, &mut wall) {
+            Ok(fate) => judge_skip(fate, skips, &row.name, &machine),
+            Err(error) => {
+                wall = started.elapsed();
+                Fate::Failed(format!("{error:#}"))
+            }
+        };
+        report.add(&row.name, 1, fate, wall, Some(row.budget_seconds));
+    }
+    Ok(())
+}
+
+/// A skip that no line permits is a failure.
+fn judge_skip(fate: Fate, skips: &[Skip], test: &str, machine: &str) -> Fate {
+    let Fate::Skipped(said) = fate else {
+        return fate;
+    };
+    match permitted(skips, test, machine) {
+        Some(skip) => Fate::Skipped(skip.reason.clone()),
+        None => Fate::Failed(format!(
+            "skipped ({said}), which tests/skips.toml does not permit on {machine}"
+        )),
+    }
+}
+
+fn row_fate(
+    paths: &Paths,
+    arguments: &Test,
+    row: &Row,
+    stock: &mut Stock,
+    wall: &mut Duration,
+) -> Result<Fate> {
+    let board = boot::for_arch(paths, &row.arch)?;
+    if row.backend != board.backend.name {
+        return Ok(Fate::Skipped(format!(
+            "board {} has no backend '{}'",
+            board.name, row.backend
+        )));
+    }
+    if row.needs.contains(&Need::Kexec) && kexec_program().is_none() {
+        return Ok(Fate::Skipped("kexec is not installed".into()));
+    }
+    let accel = match boot::choose(arguments.accel, &board.backend)? {
+        // Counting instructions needs emulation wherever it runs.
+        boot::Accel::Kvm if row.icount => boot::Accel::Tcg,
+        accel => accel,
+    };
+    let wishes = Wishes {
+        smp: row.smp,
+        memory: row.memory.clone(),
+        cpu: row.cpu.clone(),
+        icount: row.icount,
+        append: row.append.clone(),
+        interactive: false,
+    };
+    let machine = Machine::new(&board, accel, wishes)?;
+    let kernel = stock.kernel(paths, &row.kernel)?;
+    let products = if row.bare {
+        Products::default()
+    } else {
+        stock.products(paths, &kernel, row.flavour)?
+    };
+    let launch = Launch {
+        machine: &machine,
+        kernel: &kernel,
+        products: &products,
+        task: Task::Script(row.script(paths), row.arguments.clone()),
+        with: row
+            .with
+            .as_ref()
+            .map(|folder| paths.repository.join(folder)),
+        needs: &row.needs,
+        modules: &row.modules,
+    };
+    let limits = Deadlines {
+        quiet: Duration::from_secs(row.quiet_seconds),
+        budget: Duration::from_secs(row.budget_seconds),
+    };
+    let folder = paths.target("test").join(&row.name);
+    let mut kept = Kept {
+        text: Vec::new(),
+        aloud: arguments.verbose,
+    };
+    let outcome = launch.watch(paths, &folder, limits, &mut kept)?;
+    *wall = outcome.wall;
+    fs::write(folder.join("output.txt"), &kept.text).context("keeping the suite's output")?;
+    let fate = judge(row, &outcome, &boot::read_log(&folder));
+    if matches!(fate, Fate::Failed(_)) {
+        let said = String::from_utf8_lossy(&kept.text);
+        show_failure(&folder, if kept.aloud { "" } else { &said });
+    }
+    Ok(fate)
+}
+
+/// The script's status, and what the kernel has to say about it.
+fn judge(row: &Row, outcome: &Outcome, log: &str) -> Fate {
+    let verdict = &outcome.verdict;
+    if *verdict == boot::Verdict::Status(SKIPPED) {
+        return Fate::Skipped("the suite says that it cannot run here".into());
+    }
+    if !row.expect.met(verdict) {
+        return Fate::Failed(format!("{verdict}; expected {}", row.expect));
+    }
+    let unexpected = boot::trouble(log).into_iter().find(|line| {
+        !row.complaints
+            .iter()
+            .any(|part| line.contains(part.as_str()))
+    });
+    match unexpected {
+        Some(line) => Fate::Failed(format!("the guest's kernel complained: {line}")),
+        None => Fate::Passed,
+    }
+}
+
+fn show_failure(folder: &Path, said: &str) {
+    for (what, text) in [
+        ("output", said.to_owned()),
+        ("kernel's log", boot::read_log(folder)),
+    ] {
+        println!("---- the end of the {what} ({})", folder.display());
+        for line in boot::tail(&text, SHOWN_LINES) {
+            println!("    {line}");
+        }
+    }
+}
+
+/// The suite's output, kept, and shown at once if that was asked for.
+struct Kept {
+    text: Vec<u8>,
+    aloud: bool,
+}
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.aloud {
+            io::stdout().write_all(bytes)?;
+        }
+        self.text.extend(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.aloud {
+            io::stdout().flush()
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skip_passes_only_where_it_is_listed() {
+        let listed = Skip {
+            test: "a".into(),
+            machine: "*".into(),
+            reason: "cannot".into(),
+        };
+        let skipped = || Fate::Skipped("77".into());
+        let skips = [listed];
+        assert_eq!(
+            judge_skip(skipped(), &skips, "a", "m"),
+            Fate::Skipped("cannot".into())
+        );
+        assert!(matches!(
+            judge_skip(skipped(), &skips, "b", "m"),
+            Fate::Failed(_)
+        ));
+        assert_eq!(judge_skip(Fate::Passed, &skips, "b", "m"), Fate::Passed);
+    }
+}
