@@ -34,9 +34,16 @@ pub struct Paging {
 
 /// One look at a time at one page.
 pub trait Look {
-    /// The 64-bit word at `offset` (below 4096, aligned) of a guest page, if
-    /// the guest itself could read it.
-    fn word(&mut self, page: GuestPhysical, offset: u64) -> Option<u64>;
+    /// Copies bytes of a guest page from `offset` on, if the guest itself could
+    /// read them. They end where the page ends; returns how many there are.
+    fn copy(&mut self, page: GuestPhysical, offset: u64, to: &mut [u8]) -> Option<usize>;
+
+    /// The 64-bit word at `offset` (aligned) of a guest page.
+    fn word(&mut self, page: GuestPhysical, offset: u64) -> Option<u64> {
+        let mut bytes = [0; 8];
+        let count = self.copy(page, offset, &mut bytes)?;
+        (count == 8).then_some(u64::from_le_bytes(bytes))
+    }
 }
 
 const PRESENT: u64 = 1;
@@ -71,18 +78,14 @@ pub fn translate(look: &mut impl Look, paging: Paging, linear: u64) -> Option<Gu
 /// (fewer than asked for if the next page cannot be read).
 pub fn fetch(look: &mut impl Look, paging: Paging, linear: u64, to: &mut [u8]) -> usize {
     let mut done = 0;
-    for (slot, offset) in to.iter_mut().zip(0u64..) {
-        let at = linear.wrapping_add(offset);
-        let byte = translate(look, paging, at).and_then(|address| {
-            let offset = address.0 % PAGE_SIZE;
-            let word = look.word(address.page(), offset & !7)?;
-            Some((word >> (8 * (offset & 7))) as u8)
-        });
-        match byte {
-            Some(byte) => *slot = byte,
-            None => break,
+    while let Some(rest) = to.get_mut(done..).filter(|rest| !rest.is_empty()) {
+        let at = linear.wrapping_add(done as u64);
+        let copied = translate(look, paging, at)
+            .and_then(|address| look.copy(address.page(), address.0 % PAGE_SIZE, rest));
+        match copied {
+            Some(count) if count > 0 => done += count,
+            _ => break,
         }
-        done += 1;
     }
     done
 }
@@ -121,17 +124,22 @@ impl<H: Fn(GuestPhysical) -> bool> PeekSlot<H> {
 }
 
 impl<H: Fn(GuestPhysical) -> bool> Look for PeekSlot<H> {
-    fn word(&mut self, page: GuestPhysical, offset: u64) -> Option<u64> {
-        if (self.is_hole)(page) || offset > PAGE_SIZE - 8 {
+    fn copy(&mut self, page: GuestPhysical, offset: u64, to: &mut [u8]) -> Option<usize> {
+        if (self.is_hole)(page) {
             return None;
         }
         self.map(page.page().0 | PRESENT);
-        let at = (self.slot + offset) as *const u64;
-        // SAFETY: the slot maps the page until the next line, read-only; what
-        // it holds is the guest's to change, hence volatile.
-        let word = unsafe { at.read_volatile() };
+        let mut count = 0;
+        for (byte, at) in to.iter_mut().zip(offset..PAGE_SIZE) {
+            let from = (self.slot + at) as *const u8;
+            // SAFETY: the slot maps the page until the line below the loop,
+            // and `at` is within it; what it holds is the guest's to change,
+            // hence volatile.
+            *byte = unsafe { from.read_volatile() };
+            count += 1;
+        }
         self.map(0);
-        Some(word)
+        Some(count)
     }
 }
 
@@ -144,8 +152,14 @@ mod tests {
     struct Memory(HashMap<u64, u64>);
 
     impl Look for Memory {
-        fn word(&mut self, page: GuestPhysical, offset: u64) -> Option<u64> {
-            self.0.get(&(page.0 + offset)).copied()
+        fn copy(&mut self, page: GuestPhysical, offset: u64, to: &mut [u8]) -> Option<usize> {
+            let mut count = 0;
+            for (byte, at) in to.iter_mut().zip(offset..PAGE_SIZE) {
+                let word = self.0.get(&(page.0 + (at & !7)))?;
+                *byte = word.to_le_bytes()[(at & 7) as usize];
+                count += 1;
+            }
+            Some(count)
         }
     }
 

@@ -16,71 +16,18 @@
  * entered, long ago: damage done on the way in and seen as "unchanged" on the
  * way out would be missed otherwise.
  */
-#include <linux/cpumask.h>
-#include <linux/errno.h>
 #include <linux/kernel.h>
-#include <linux/module.h>
-#include <linux/mutex.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/segment.h>
 
-#include "mercury_observer.h"
 #include "mercury_test.h"
-#include "state.h"
+#include "observer.h"
 
-#define VECTORS 16
-
-enum {
-	FINDING_TASK = 0,
-	FINDING_CPU = FINDING_TASK + TASK_COUNT,
-	FINDING_SINCE_ATTACH = FINDING_CPU + CPU_COUNT,
-	FINDING_VECTOR = FINDING_SINCE_ATTACH + CPU_COUNT,
-	FINDING_SVME = FINDING_VECTOR + VECTORS,
-	FINDING_CLOCK,
-	FINDING_COUNT,
-};
-
-struct finding {
-	u64 count;
-	u64 expected; /* of the first one */
-	u64 found;
-};
-
-struct vectors {
-	u8 byte[VECTORS][32];
-};
-
-/* One CPU's. */
-struct watch {
-	struct task_state task;
-	struct task_state before_planting;
-	struct cpu_state cpu;
-	struct cpu_state at_attach;
-	struct vectors vectors __aligned(32);
-	struct vectors vectors_before_planting __aligned(32);
-	struct vectors vectors_found __aligned(32);
-	u64 clock;
-	u64 passages[2];
-	u64 failed[2];
-	u64 planted;
-	u32 turn;
-	bool is_planted;
-	bool has_entered;
-	struct finding findings[2][FINDING_COUNT];
-};
-
-static struct watch **watches;
-static typeof(&mercury_set_observer) set_observer;
-
-/*
- * On this CPU somebody else takes the virtualization extension (sets
- * EFER.SVME) between Mercury's probe and its entry; -1: nobody does.
- */
-static int take_on = -1;
+struct watch **watches;
+int take_on = -1;
 
 #define EACH_VECTOR(X) \
 	X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13) X(14) X(15)
@@ -114,30 +61,6 @@ static u64 read_clock(void)
 
 	asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
 	return (u64)high << 32 | low;
-}
-
-#define WRITE_RAW(instruction, value) \
-	asm volatile(instruction : : "r"((u64)(value)) : "memory")
-
-static void write_task_state(const struct task_state *state)
-{
-	const u64 *value = state->value;
-	u32 mxcsr = value[TASK_mxcsr];
-	u16 ds = value[TASK_ds], es = value[TASK_es];
-
-	/* No breakpoint may be armed while its address is half written. */
-	WRITE_RAW("mov %0, %%db7", 0x400);
-	WRITE_RAW("mov %0, %%db0", value[TASK_dr0]);
-	WRITE_RAW("mov %0, %%db1", value[TASK_dr1]);
-	WRITE_RAW("mov %0, %%db2", value[TASK_dr2]);
-	WRITE_RAW("mov %0, %%db3", value[TASK_dr3]);
-	WRITE_RAW("mov %0, %%db7", value[TASK_dr7]);
-	WRITE_RAW("mov %0, %%cr2", value[TASK_cr2]);
-	asm volatile("mov %0, %%ds" : : "r"(ds) : "memory");
-	asm volatile("mov %0, %%es" : : "r"(es) : "memory");
-	msr_write(MSR_FS_BASE, value[TASK_fs_base]);
-	msr_write(MSR_KERNEL_GS_BASE, value[TASK_kernel_gs_base]);
-	asm volatile("ldmxcsr %0" : : "m"(mxcsr));
 }
 
 /* Values that nobody has by chance, and that do nothing while interrupts are off. */
@@ -181,6 +104,7 @@ static void note(struct watch *watch, int direction, int which, u64 expected, u6
 {
 	struct finding *finding = &watch->findings[direction][which];
 
+	watch->total++;
 	if (!finding->count++) {
 		finding->expected = expected;
 		finding->found = found;
@@ -228,6 +152,24 @@ static void compare_cpu(struct watch *watch, int direction, const struct cpu_sta
 	}
 }
 
+/*
+ * Mercury was found to do damage (it has been told to, by a mutant). The
+ * damage is noted; were it left, the kernel or some process would die of it.
+ */
+static void heal(struct watch *watch, bool guest)
+{
+	if (!guest && watch->has_entered) {
+		struct cpu_state native = watch->at_attach;
+
+		/* Before the door they were the guest's own: newer, and right. */
+		native.value[CPU_cr0] = watch->cpu.value[CPU_cr0];
+		native.value[CPU_cr4] = watch->cpu.value[CPU_cr4];
+		write_cpu_state(&native);
+	}
+	write_vectors(&watch->vectors);
+	write_task_state(&watch->task);
+}
+
 static void after(int cpu, int direction, int result)
 {
 	struct watch *watch = watches[cpu];
@@ -235,14 +177,18 @@ static void after(int cpu, int direction, int result)
 	struct task_state task;
 	struct cpu_state state;
 	bool guest = (direction == 0) == (result == 0);
+	u64 findings = watch->total;
 	int index;
 
 	/* What was taken is given back, unless Mercury went in over it. */
 	if (direction == 0 && cpu == take_on && result)
 		msr_write(MSR_EFER, watch->cpu.value[CPU_efer]);
+	read_cpu_state(&state);
+	/* Found above; left set, it would make a trap of looking at the vectors. */
+	if (state.value[CPU_cr0] & X86_CR0_TS)
+		asm volatile("clts");
 	read_vectors(&watch->vectors_found);
 	read_task_state(&task);
-	read_cpu_state(&state);
 	for (index = 0; index < TASK_COUNT; index++)
 		if (task.value[index] != watch->task.value[index])
 			note(watch, direction, FINDING_TASK + index,
@@ -261,119 +207,10 @@ static void after(int cpu, int direction, int result)
 	watch->passages[direction]++;
 	if (result)
 		watch->failed[direction]++;
+	if (watch->total != findings)
+		heal(watch, guest);
 	if (watch->is_planted)
 		uproot(watch);
 }
 
-static const struct mercury_observer observer = { .before = before, .after = after };
-
-static void forget(void)
-{
-	int cpu;
-
-	if (!watches)
-		return;
-	for (cpu = 0; cpu < nr_cpu_ids; cpu++)
-		kfree(watches[cpu]);
-	kfree(watches);
-	watches = NULL;
-}
-
-static int start(void)
-{
-	int cpu, error;
-
-	if (set_observer)
-		return -EBUSY;
-	forget();
-	watches = kcalloc(nr_cpu_ids, sizeof(*watches), GFP_KERNEL);
-	if (!watches)
-		return -ENOMEM;
-	for_each_possible_cpu(cpu) {
-		watches[cpu] = kzalloc(sizeof(**watches), GFP_KERNEL);
-		if (!watches[cpu])
-			return -ENOMEM;
-	}
-	/* Found by name and pinned: this module does not need that one to load. */
-	set_observer = symbol_get(mercury_set_observer);
-	if (!set_observer)
-		return -ENOENT;
-	error = set_observer(&observer);
-	if (error) {
-		symbol_put(mercury_set_observer);
-		set_observer = NULL;
-	}
-	return error;
-}
-
-void observer_stop(void)
-{
-	if (set_observer) {
-		set_observer(NULL);
-		symbol_put(mercury_set_observer);
-		set_observer = NULL;
-	}
-	forget();
-}
-
-static void name_finding(int which, char *name, size_t size)
-{
-	if (which < FINDING_CPU)
-		snprintf(name, size, "%s", task_register_names[which - FINDING_TASK]);
-	else if (which < FINDING_SINCE_ATTACH)
-		snprintf(name, size, "%s", cpu_register_names[which - FINDING_CPU]);
-	else if (which < FINDING_VECTOR)
-		snprintf(name, size, "%s-since-attach",
-			 cpu_register_names[which - FINDING_SINCE_ATTACH]);
-	else if (which < FINDING_SVME)
-		snprintf(name, size, "xmm%d", which - FINDING_VECTOR);
-	else
-		snprintf(name, size, "%s", which == FINDING_SVME ? "svme" : "tsc");
-}
-
-static void report(struct answer *answer)
-{
-	int cpu, direction, which;
-	char name[40];
-
-	if (!watches)
-		return;
-	for_each_possible_cpu(cpu) {
-		struct watch *watch = watches[cpu];
-
-		if (!watch)
-			continue;
-		answer_add(answer, "cpu %d attaches %llu failed %llu detaches %llu failed %llu planted %llu\n",
-			   cpu, watch->passages[0], watch->failed[0],
-			   watch->passages[1], watch->failed[1], watch->planted);
-		for (direction = 0; direction < 2; direction++)
-			for (which = 0; which < FINDING_COUNT; which++) {
-				struct finding *finding = &watch->findings[direction][which];
-
-				if (!finding->count)
-					continue;
-				name_finding(which, name, sizeof(name));
-				answer_add(answer, "differs %s cpu %d direction %s times %llu expected %#llx found %#llx\n",
-					   name, cpu, direction ? "detach" : "attach",
-					   finding->count, finding->expected, finding->found);
-			}
-	}
-}
-
-int command_observer(const char *words, struct answer *answer)
-{
-	if (!strcmp(words, "on"))
-		return start();
-	if (!strncmp(words, "take ", 5))
-		return kstrtoint(words + 5, 10, &take_on);
-	if (!strcmp(words, "off")) {
-		take_on = -1;
-		observer_stop();
-		return 0;
-	}
-	if (!strcmp(words, "report")) {
-		report(answer);
-		return 0;
-	}
-	return -EINVAL;
-}
+const struct mercury_observer door_observer = { .before = before, .after = after };

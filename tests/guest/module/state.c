@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Reading registers, all of them raw: no shadow, no cached copy of the
- * kernel's, since what Mercury would damage is the register itself.
+ * kernel's, since what Mercury would damage is the register itself. And
+ * putting them back, for values that were planted and for damage that a mutant
+ * of Mercury did: the machine has to live on to the next check.
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
@@ -114,6 +116,56 @@ void read_task_state(struct task_state *state)
 	value[TASK_x87_control] = x87_control;
 	asm volatile("stmxcsr %0" : "=m"(mxcsr));
 	value[TASK_mxcsr] = mxcsr;
+}
+
+#define WRITE_RAW(instruction, value) \
+	asm volatile(instruction : : "r"((u64)(value)) : "memory")
+
+void write_task_state(const struct task_state *state)
+{
+	const u64 *value = state->value;
+	u32 mxcsr = value[TASK_mxcsr];
+	u16 ds = value[TASK_ds], es = value[TASK_es], ldtr = value[TASK_ldtr];
+
+	/* No breakpoint may be armed while its address is half written. */
+	WRITE_RAW("mov %0, %%db7", 0x400);
+	WRITE_RAW("mov %0, %%db0", value[TASK_dr0]);
+	WRITE_RAW("mov %0, %%db1", value[TASK_dr1]);
+	WRITE_RAW("mov %0, %%db2", value[TASK_dr2]);
+	WRITE_RAW("mov %0, %%db3", value[TASK_dr3]);
+	WRITE_RAW("mov %0, %%db7", value[TASK_dr7]);
+	WRITE_RAW("mov %0, %%cr2", value[TASK_cr2]);
+	asm volatile("lldt %0" : : "m"(ldtr));
+	asm volatile("mov %0, %%ds" : : "r"(ds) : "memory");
+	asm volatile("mov %0, %%es" : : "r"(es) : "memory");
+	msr_write(MSR_FS_BASE, value[TASK_fs_base]);
+	msr_write(MSR_KERNEL_GS_BASE, value[TASK_kernel_gs_base]);
+	asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+}
+
+void write_cpu_state(const struct cpu_state *state)
+{
+	const u64 *value = state->value;
+	struct desc_ptr table;
+
+	table.address = value[CPU_gdtr_base];
+	table.size = value[CPU_gdtr_limit];
+	asm volatile("lgdt %0" : : "m"(table) : "memory");
+	table.address = value[CPU_idtr_base];
+	table.size = value[CPU_idtr_limit];
+	asm volatile("lidt %0" : : "m"(table) : "memory");
+	WRITE_RAW("mov %0, %%cr0", value[CPU_cr0]);
+	WRITE_RAW("mov %0, %%cr4", value[CPU_cr4]);
+	msr_write(MSR_EFER, value[CPU_efer]);
+	msr_write(MSR_IA32_CR_PAT, value[CPU_pat]);
+	msr_write(MSR_STAR, value[CPU_star]);
+	msr_write(MSR_LSTAR, value[CPU_lstar]);
+	msr_write(MSR_CSTAR, value[CPU_cstar]);
+	msr_write(MSR_SYSCALL_MASK, value[CPU_sfmask]);
+	msr_write(MSR_IA32_SYSENTER_CS, value[CPU_sysenter_cs]);
+	msr_write(MSR_IA32_SYSENTER_ESP, value[CPU_sysenter_esp]);
+	msr_write(MSR_IA32_SYSENTER_EIP, value[CPU_sysenter_eip]);
+	msr_write(MSR_VM_HSAVE_PA, value[CPU_vm_hsave_pa]);
 }
 
 static void read_here(void *state)

@@ -38,4 +38,8 @@ extern const char *const task_register_names[TASK_COUNT];
 void read_cpu_state(struct cpu_state *state);
 void read_task_state(struct task_state *state);
 
+/* Puts registers back; those that no instruction can put back are left. */
+void write_cpu_state(const struct cpu_state *state);
+void write_task_state(const struct task_state *state);
+
 #endif

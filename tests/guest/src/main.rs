@@ -96,6 +96,12 @@ enum Suite {
         #[arg(long, default_value_t = 1000)]
         count: u64,
     },
+    /// An attached, idle machine: no exits
+    Idle {
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// One worker of the workload; ends when its standard input does
     #[command(hide = true)]
     Worker {
@@ -136,6 +142,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Hotplug => suite::hotplug::run(),
         Suite::Mutants => suite::mutants::run(),
         Suite::Leak { count } => suite::leak::run(count),
+        Suite::Idle { seconds } => suite::idle::run(seconds),
         Suite::Worker { name } => workload::worker(&name),
         Suite::WithoutCapability { capability } => suite::privilege::attach_without(capability),
         Suite::UserHypercall { number } => suite::instructions::from_user_mode(number),

@@ -4,6 +4,7 @@
 pub(crate) mod demonstrate;
 pub(crate) mod hole;
 pub(crate) mod hotplug;
+pub(crate) mod idle;
 pub(crate) mod images;
 pub(crate) mod inject;
 pub(crate) mod instructions;
