@@ -139,6 +139,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// [`Error::BadParameters`].
     pub fn prepare(&self, plan: Plan, access: A) -> Result<(), Error> {
         self.progress.begin()?;
+        // What an earlier preparation built lies in frames that have gone back
+        // to the kernel. If this one fails, nothing may be left of it.
+        *self.prepared.lock() = None;
         let tables = LentTables::new(plan.lent, plan.first_free, access);
         let mut map = Stage2::new(plan.shape, tables)?;
         let zeros = map

@@ -22,3 +22,4 @@ pub mod phase;
 pub mod ring;
 pub mod stage2;
 pub mod stats;
+mod sync;

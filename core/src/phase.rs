@@ -11,12 +11,16 @@
 //! takes the others out again. After the seal CPUs still come and go one by
 //! one (hot-plug), each for itself. The image never waits for another CPU:
 //! order and deadlines are the module's, what is allowed when is ours.
-
-use core::sync::atomic::AtomicU32;
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering;
+//!
+//! Phase and head count are one word, so that each of these steps is one
+//! compare-and-swap. In two words the last CPU out could take the seal off
+//! just when a CPU that comes up has gone in, and a preparation could begin
+//! between an entry's look at the phase and its being counted.
 
 use mercury_hal::error::Error;
+
+use super::sync::AtomicU64;
+use super::sync::Ordering;
 
 /// How far the switch has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +36,29 @@ pub enum Phase {
     Sealed = 3,
 }
 
+impl Phase {
+    const fn of(state: u64) -> Self {
+        match state & PHASE {
+            1 => Self::Preparing,
+            2 => Self::Ready,
+            3 => Self::Sealed,
+            _ => Self::Empty,
+        }
+    }
+}
+
+/// The state word: the phase in its lower half, who is in in its upper half.
+const PHASE: u64 = 0xffff_ffff;
+const ONE_INSIDE: u64 = 1 << 32;
+
+const fn inside(state: u64) -> u32 {
+    (state >> 32) as u32
+}
+
 /// Phase and head count of the machine.
 #[derive(Debug)]
 pub struct Progress {
-    phase: AtomicU32,
-    inside: AtomicU32,
+    state: AtomicU64,
     entries: AtomicU64,
 }
 
@@ -51,25 +73,19 @@ impl Progress {
     #[must_use]
     pub const fn new() -> Self {
         Self {
-            phase: AtomicU32::new(Phase::Empty as u32),
-            inside: AtomicU32::new(0),
+            state: AtomicU64::new(Phase::Empty as u64),
             entries: AtomicU64::new(0),
         }
     }
 
     /// The phase now.
     pub fn phase(&self) -> Phase {
-        match self.phase.load(Ordering::Acquire) {
-            1 => Phase::Preparing,
-            2 => Phase::Ready,
-            3 => Phase::Sealed,
-            _ => Phase::Empty,
-        }
+        Phase::of(self.state.load(Ordering::Acquire))
     }
 
     /// How many CPUs are guests.
     pub fn inside(&self) -> u32 {
-        self.inside.load(Ordering::Acquire)
+        inside(self.state.load(Ordering::Acquire))
     }
 
     /// How many entries there have been since the preparation.
@@ -77,11 +93,22 @@ impl Progress {
         self.entries.load(Ordering::Relaxed)
     }
 
-    fn step(&self, from: Phase, to: Phase) -> Result<(), Error> {
-        self.phase
-            .compare_exchange(from as u32, to as u32, Ordering::AcqRel, Ordering::Acquire)
-            .map(|_| ())
-            .map_err(|_| Error::WrongPhase)
+    /// Replaces the state by what `next` makes of it, in one step. Returns what
+    /// it was.
+    fn step(&self, next: impl Fn(u64) -> Result<u64, Error>) -> Result<u64, Error> {
+        let mut state = self.state.load(Ordering::Acquire);
+        loop {
+            match self.state.compare_exchange(
+                state,
+                next(state)?,
+                Ordering::AcqRel,
+                Ordering::Acquire,
+            ) {
+                Ok(before) => return Ok(before),
+                // Somebody else made a step: the next round counts with it.
+                Err(now) => state = now,
+            }
+        }
     }
 
     /// Preparation begins, from any phase in which nobody is in.
@@ -89,10 +116,10 @@ impl Progress {
     /// # Errors
     /// [`Error::WrongPhase`] if somebody is.
     pub fn begin(&self) -> Result<(), Error> {
-        if self.inside() != 0 {
-            return Err(Error::WrongPhase);
-        }
-        self.phase.store(Phase::Preparing as u32, Ordering::Release);
+        self.step(|state| match inside(state) {
+            0 => Ok(Phase::Preparing as u64),
+            _ => Err(Error::WrongPhase),
+        })?;
         self.entries.store(0, Ordering::Relaxed);
         Ok(())
     }
@@ -102,7 +129,11 @@ impl Progress {
     /// # Errors
     /// [`Error::WrongPhase`] unless preparing.
     pub fn ready(&self) -> Result<(), Error> {
-        self.step(Phase::Preparing, Phase::Ready)
+        self.step(|state| match Phase::of(state) {
+            Phase::Preparing => Ok(Phase::Ready as u64),
+            _ => Err(Error::WrongPhase),
+        })?;
+        Ok(())
     }
 
     /// A CPU is about to enter. Counted as in until [`Self::left`].
@@ -110,25 +141,24 @@ impl Progress {
     /// # Errors
     /// [`Error::WrongPhase`] before the preparation is over.
     pub fn entering(&self) -> Result<(), Error> {
-        match self.phase() {
-            Phase::Ready | Phase::Sealed => {
-                self.inside.fetch_add(1, Ordering::AcqRel);
-                self.entries.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            }
+        self.step(|state| match Phase::of(state) {
+            Phase::Ready | Phase::Sealed => Ok(state + ONE_INSIDE),
             Phase::Empty | Phase::Preparing => Err(Error::WrongPhase),
-        }
+        })?;
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// A CPU is native again, or never got in. Returns how many are still in;
     /// the last one to leave takes the seal off.
     pub fn left(&self) -> u32 {
-        let before = self.inside.fetch_sub(1, Ordering::AcqRel);
-        if before == 1 {
-            // Nobody else can change the phase: all who could are out.
-            let _ = self.step(Phase::Sealed, Phase::Ready);
-        }
-        before.saturating_sub(1)
+        let before = self.step(|state| match inside(state) {
+            0 => Err(Error::WrongPhase),
+            1 => Ok(Phase::Ready as u64),
+            _ => Ok(state - ONE_INSIDE),
+        });
+        // Nobody leaves who is not in; if it happened, it would change nothing.
+        before.map_or(0, |state| inside(state) - 1)
     }
 
     /// The commit. `announced` is how many CPUs the module counted online.
@@ -137,10 +167,16 @@ impl Progress {
     /// [`Error::NotAllIn`] if that is not how many are in,
     /// [`Error::WrongPhase`] if there is nothing to seal.
     pub fn seal(&self, announced: u32) -> Result<(), Error> {
-        if self.inside() != announced {
-            return Err(Error::NotAllIn);
-        }
-        self.step(Phase::Ready, Phase::Sealed)
+        self.step(|state| {
+            if inside(state) != announced {
+                Err(Error::NotAllIn)
+            } else if Phase::of(state) != Phase::Ready || announced == 0 {
+                Err(Error::WrongPhase)
+            } else {
+                Ok(state & !PHASE | Phase::Sealed as u64)
+            }
+        })?;
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/cpu.h>
+#include <asm/tsc.h>
 #include <linux/io.h>
 
 #include "mercury.h"
@@ -51,6 +52,7 @@ static int do_info(struct mercury_info *info)
 	strscpy(info->image_name, MERCURY_IMAGE_NAME, sizeof(info->image_name));
 	memcpy(info->image_sha256, mercury_image_sha256, sizeof(info->image_sha256));
 	strscpy(info->version, MERCURY_VERSION, sizeof(info->version));
+	info->tsc_khz = tsc_khz;
 	return 0;
 }
 
@@ -91,7 +93,7 @@ static int do_attach(struct mercury_attach *attach)
 	if (error) {
 		mercury_machine.refusals++;
 		mercury_note(MERCURY_EVENT_ATTACH_REFUSED, MERCURY_ERROR, -1, refusal->requirement,
-			     (u32)refusal->cpu, refusal->error, refusal->read);
+			     (s64)refusal->cpu, refusal->error, refusal->read);
 	} else if (!(attach->flags & MERCURY_ATTACH_DRY_RUN)) {
 		mercury_rope_set(attach->rope_seconds);
 	}

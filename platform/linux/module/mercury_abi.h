@@ -43,8 +43,10 @@ enum mercury_requirement {
 	MERCURY_REQUIREMENT_NATIVE = 14,	/* attach: not attached yet */
 	MERCURY_REQUIREMENT_ATTACHED = 15,	/* detach, keep, prove: attached */
 	MERCURY_REQUIREMENT_IDLE = 16,		/* no other switch under way */
-	/* what can only be known by trying; everything was undone */
-	MERCURY_REQUIREMENT_PREPARE = 17,	/* the image built its tables; read = its error code */
+	/* what can only be known by trying. A refused attach was undone; ARRIVAL
+	 * for a detach means that some CPUs may be native: ask for the status */
+	MERCURY_REQUIREMENT_PREPARE = 17,	/* the image built its tables; read = its error code,
+						 * with ENOSPC the frames that its page tables had */
 	MERCURY_REQUIREMENT_ENTRY = 18,		/* every CPU entered; read = its error code */
 	MERCURY_REQUIREMENT_ARRIVAL = 19,	/* every CPU came to the door in time */
 	MERCURY_REQUIREMENT_UNINTERRUPTED = 20,	/* no signal before the seal */
@@ -110,6 +112,7 @@ struct mercury_info {
 	char image_name[64];	/* out: as given to request_firmware */
 	__u8 image_sha256[32];	/* out: the only image that will be accepted */
 	char version[32];	/* out: of the project */
+	__u64 tsc_khz;		/* out: of the clock in samples and records */
 };
 
 /* ---- MERCURY_IOC_CHECK: every requirement, nothing changed ---- */
@@ -180,7 +183,6 @@ struct mercury_status {
 	__u64 attaches;
 	__u64 detaches;
 	__u64 attaches_refused;
-	__u64 tsc_khz;		/* of the clock in mercury_sample */
 };
 
 /* ---- MERCURY_IOC_FRAMES: where the hole is ---- */

@@ -237,7 +237,6 @@ int mercury_status_fill(struct mercury_status *status, struct mercury_cpu_status
 	status->attaches = machine->attaches;
 	status->detaches = machine->detaches;
 	status->attaches_refused = machine->refusals;
-	status->tsc_khz = tsc_khz;
 	return 0;
 }
 

@@ -3,7 +3,9 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use core::fmt;
-use mercury_device::{AttachOptions, CpuState, Device, Error, ExitReason, ProofVerdict, Requirement, State, Status};
+use mercury_device::{
+    AttachOptions, CpuState, Device, Error, ExitReason, ProofVerdict, Requirement, State, Status,
+};
 
 /// This machine cannot show what was asked for; the reason.
 #[derive(Debug)]
@@ -24,7 +26,12 @@ pub(crate) fn skip<T>(reason: impl Into<String>) -> Result<T> {
 
 fn every_cpu(status: &Status, state: CpuState) -> Result<()> {
     for cpu in status.online() {
-        ensure!(cpu.state == state, "CPU {} is {} where {state} was expected", cpu.cpu, cpu.state);
+        ensure!(
+            cpu.state == state,
+            "CPU {} is {} where {state} was expected",
+            cpu.cpu,
+            cpu.state
+        );
     }
     Ok(())
 }
@@ -32,10 +39,22 @@ fn every_cpu(status: &Status, state: CpuState) -> Result<()> {
 /// No CPU is a guest, and the module holds nothing of the kernel's.
 pub(crate) fn native(device: &Device) -> Result<Status> {
     let status = device.status()?;
-    ensure!(status.state == State::Native, "the machine is {} where native was expected", status.state);
+    ensure!(
+        status.state == State::Native,
+        "the machine is {} where native was expected",
+        status.state
+    );
     every_cpu(&status, CpuState::Native)?;
-    ensure!(status.ledger.is_empty(), "native, and the module still holds {:?}", status.ledger);
-    ensure!(status.memory.lent == 0, "native, and {} bytes are still lent", status.memory.lent);
+    ensure!(
+        status.ledger.is_empty(),
+        "native, and the module still holds {:?}",
+        status.ledger
+    );
+    ensure!(
+        status.memory.lent == 0,
+        "native, and {} bytes are still lent",
+        status.memory.lent
+    );
     Ok(status)
 }
 
@@ -58,9 +77,16 @@ pub(crate) fn only_usual_exits(status: &Status) -> Result<()> {
         for (reason, count) in cpu.exits.iter() {
             let usual = matches!(
                 reason,
-                ExitReason::Hypercall | ExitReason::RegisterRead | ExitReason::RegisterWrite | ExitReason::Stage2Mapped
+                ExitReason::Hypercall
+                    | ExitReason::RegisterRead
+                    | ExitReason::RegisterWrite
+                    | ExitReason::Stage2Mapped
             );
-            ensure!(usual || count == 0, "CPU {} had {count} exits of kind {reason}", cpu.cpu);
+            ensure!(
+                usual || count == 0,
+                "CPU {} had {count} exits of kind {reason}",
+                cpu.cpu
+            );
         }
     }
     Ok(())

@@ -39,7 +39,8 @@ impl KernelLog {
             .custom_flags(libc::O_NONBLOCK)
             .open("/dev/kmsg")
             .context("opening /dev/kmsg")?;
-        file.seek(SeekFrom::End(0)).context("finding the end of /dev/kmsg")?;
+        file.seek(SeekFrom::End(0))
+            .context("finding the end of /dev/kmsg")?;
         Ok(Self { file })
     }
 
@@ -73,7 +74,11 @@ impl KernelLog {
     /// Fails if there is one.
     pub(crate) fn quiet(&mut self) -> Result<()> {
         let alarms = self.alarms()?;
-        ensure!(alarms.is_empty(), "the kernel's log says: {}", alarms.join(" | "));
+        ensure!(
+            alarms.is_empty(),
+            "the kernel's log says: {}",
+            alarms.join(" | ")
+        );
         Ok(())
     }
 }
@@ -89,7 +94,11 @@ mod tests {
     #[test]
     fn alarms_are_told_from_talk() {
         assert!(is_alarm("WARNING: CPU: 1 PID: 3 at arch/x86/kernel/x.c:3"));
-        assert!(is_alarm("watchdog: BUG: soft lockup - CPU#0 stuck for 22s!"));
-        assert!(!is_alarm("clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable"));
+        assert!(is_alarm(
+            "watchdog: BUG: soft lockup - CPU#0 stuck for 22s!"
+        ));
+        assert!(!is_alarm(
+            "clocksource: timekeeping watchdog on CPU1: Marking clocksource 'tsc' as unstable"
+        ));
     }
 }

@@ -45,7 +45,11 @@ fn call(file: &impl AsRawFd, number: libc::Ioctl, argument: u64) -> IoResult<i32
     // SAFETY: the callers pass what the number wants: a plain value or a
     // pointer to a live buffer of the size encoded in it.
     let result = unsafe { libc::ioctl(file.as_raw_fd(), number, argument) };
-    if result < 0 { Err(Error::last_os_error()) } else { Ok(result) }
+    if result < 0 {
+        Err(Error::last_os_error())
+    } else {
+        Ok(result)
+    }
 }
 
 fn owned(descriptor: i32) -> OwnedFd {
@@ -65,7 +69,11 @@ fn map(length: usize, flags: i32, descriptor: i32) -> Result<*mut u8> {
             0,
         )
     };
-    ensure!(memory != libc::MAP_FAILED, "mmap: {}", Error::last_os_error());
+    ensure!(
+        memory != libc::MAP_FAILED,
+        "mmap: {}",
+        Error::last_os_error()
+    );
     Ok(memory.cast())
 }
 
@@ -90,7 +98,12 @@ impl Machine {
         unsafe { memory.write(HLT) };
         // slot, flags, guest address, size, user address
         let region: [u64; 4] = [0, 0, GUEST_BYTES as u64, memory as u64];
-        call(&self.machine, SET_USER_MEMORY_REGION, region.as_ptr() as u64).context("giving KVM memory")?;
+        call(
+            &self.machine,
+            SET_USER_MEMORY_REGION,
+            region.as_ptr() as u64,
+        )
+        .context("giving KVM memory")?;
         let cpu = owned(call(&self.machine, CREATE_VCPU, 0).context("KVM_CREATE_VCPU")?);
         let length = call(&self.system, GET_VCPU_MMAP_SIZE, 0)? as usize;
         let state = map(length, libc::MAP_SHARED, cpu.as_raw_fd())?;
@@ -107,7 +120,10 @@ impl Machine {
         let reason = state.wrapping_add(EXIT_REASON).cast::<u32>();
         // SAFETY: within the mapping, aligned.
         let reason = unsafe { reason.read_volatile() };
-        ensure!(reason == EXIT_HLT, "KVM's guest came out with exit reason {reason} instead of {EXIT_HLT} (HLT)");
+        ensure!(
+            reason == EXIT_HLT,
+            "KVM's guest came out with exit reason {reason} instead of {EXIT_HLT} (HLT)"
+        );
         Ok(())
     }
 }

@@ -37,7 +37,10 @@ pub(crate) fn online() -> Result<Vec<u32>> {
 
 /// Switches a CPU off or on.
 pub(crate) fn set_online(cpu: u32, on: bool) -> Result<()> {
-    write(&format!("/sys/devices/system/cpu/cpu{cpu}/online"), if on { "1" } else { "0" })
+    write(
+        &format!("/sys/devices/system/cpu/cpu{cpu}/online"),
+        if on { "1" } else { "0" },
+    )
 }
 
 /// Lets the calling thread run on one CPU only.
@@ -63,8 +66,14 @@ pub(crate) fn nmi_counts() -> Result<Vec<u64>> {
         .lines()
         .find_map(|line| line.trim_start().strip_prefix("NMI:"))
         .context("/proc/interrupts has no row 'NMI'")?;
-    let counts: Vec<u64> = row.split_whitespace().map_while(|word| word.parse().ok()).collect();
-    ensure!(!counts.is_empty(), "the row 'NMI' of /proc/interrupts is empty");
+    let counts: Vec<u64> = row
+        .split_whitespace()
+        .map_while(|word| word.parse().ok())
+        .collect();
+    ensure!(
+        !counts.is_empty(),
+        "the row 'NMI' of /proc/interrupts is empty"
+    );
     Ok(counts)
 }
 

@@ -19,7 +19,9 @@ fn path(name: &str) -> String {
 pub(crate) fn need_testing() -> Result<()> {
     for name in ["override", "inject", "mutant", "mutants"] {
         if !Path::new(&path(name)).exists() {
-            return skip(format!("mercury.ko has no parameter '{name}': not a build for tests"));
+            return skip(format!(
+                "mercury.ko has no parameter '{name}': not a build for tests"
+            ));
         }
     }
     Ok(())

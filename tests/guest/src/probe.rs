@@ -28,12 +28,15 @@ pub(crate) struct Answer(BTreeMap<String, String>);
 impl Answer {
     pub(crate) fn text(&self, name: &str) -> Result<&str> {
         let value = self.0.get(name);
-        value.map(String::as_str).with_context(|| format!("the test module's answer has no '{name}'"))
+        value
+            .map(String::as_str)
+            .with_context(|| format!("the test module's answer has no '{name}'"))
     }
 
     pub(crate) fn signed(&self, name: &str) -> Result<i64> {
         let text = self.text(name)?;
-        text.parse().with_context(|| format!("'{name}' is '{text}'"))
+        text.parse()
+            .with_context(|| format!("'{name}' is '{text}'"))
     }
 
     pub(crate) fn number(&self, name: &str) -> Result<u64> {
@@ -59,7 +62,10 @@ impl Probe {
             if !Path::new(&module).exists() {
                 return skip(format!("{module} is not there"));
             }
-            let status = Command::new("insmod").arg(&module).status().context("running insmod")?;
+            let status = Command::new("insmod")
+                .arg(&module)
+                .status()
+                .context("running insmod")?;
             ensure!(status.success(), "insmod {module} ended with {status}");
         }
         Ok(Self)
@@ -67,7 +73,11 @@ impl Probe {
 
     /// One command, its answer as it is.
     pub(crate) fn say(&self, command: &str) -> Result<String> {
-        let mut file = File::options().read(true).write(true).open(FILE).context("opening the test module's file")?;
+        let mut file = File::options()
+            .read(true)
+            .write(true)
+            .open(FILE)
+            .context("opening the test module's file")?;
         file.write_all(command.as_bytes())
             .with_context(|| format!("the test module refused '{command}'"))?;
         let mut answer = String::new();
@@ -79,13 +89,20 @@ impl Probe {
     pub(crate) fn ask(&self, command: &str) -> Result<Answer> {
         let lines = self.say(command)?;
         let pairs = lines.lines().filter_map(|line| line.split_once(' '));
-        Ok(Answer(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+        Ok(Answer(
+            pairs
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        ))
     }
 
     /// Reads a model-specific register on a CPU.
     pub(crate) fn read_register(&self, cpu: u32, number: u32) -> Result<u64> {
         let answer = self.ask(&format!("msr read {cpu} {number:x}"))?;
-        ensure!(answer.number("faulted")? == 0, "reading register {number:#x} on CPU {cpu} faulted");
+        ensure!(
+            answer.number("faulted")? == 0,
+            "reading register {number:#x} on CPU {cpu} faulted"
+        );
         answer.number("value")
     }
 
@@ -105,7 +122,9 @@ pub(crate) struct Observer<'a> {
 impl<'a> Observer<'a> {
     pub(crate) fn start(probe: &'a Probe) -> Result<Self> {
         probe.say("observer off")?;
-        probe.say("observer on").context("mercury.ko does not let itself be observed (is it a build for tests?)")?;
+        probe
+            .say("observer on")
+            .context("mercury.ko does not let itself be observed (is it a build for tests?)")?;
         Ok(Self { probe })
     }
 

@@ -32,6 +32,9 @@ pub(crate) fn refuses(command: &mut Command, requirement: Requirement) -> Result
         output.status,
         exit_code(requirement)
     );
-    ensure!(!said.is_empty(), "the tool refused ({requirement}) without a word");
+    ensure!(
+        !said.is_empty(),
+        "the tool refused ({requirement}) without a word"
+    );
     Ok(said)
 }

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Deadlines, Machine, Outcome};
 use crate::command::{pass_through, shown};
-use crate::guest::{Guest, Need, Task};
+use crate::guest::{Guest, Need, Screen, Task};
 use crate::kernel::Kernel;
 use crate::paths::Paths;
 use crate::product::Products;
@@ -25,6 +25,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) products: &'a Products,
     /// What the guest does.
     pub(crate) task: Task,
+    /// Where its output is seen.
+    pub(crate) screen: Screen,
     /// A folder to find at /with.
     pub(crate) with: Option<PathBuf>,
     /// Extras.
@@ -65,6 +67,7 @@ impl Launch<'_> {
             products: self.products,
             suites: paths.source("tests/guest/scripts"),
             task: self.task.clone(),
+            screen: self.screen,
             with: self.with.clone(),
             needs: self.needs,
             modules: self.modules,

@@ -8,7 +8,7 @@
 use crate::arguments::Run;
 use crate::boot::{self, Deadlines, Machine, Outcome, Verdict, Wishes};
 use crate::command::stdout_of;
-use crate::guest::{Need, Task, kexec_program};
+use crate::guest::{Need, Screen, Task, kexec_program};
 use crate::kernel;
 use crate::launch::Launch;
 use crate::paths::Paths;
@@ -61,6 +61,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         kernel: &kernel,
         products: &products,
         task: task(arguments),
+        screen: screen(),
         with: arguments.with.clone(),
         needs,
         modules: &arguments.module,
@@ -97,26 +98,28 @@ fn check_files(arguments: &Run) -> Result<()> {
 
 fn task(arguments: &Run) -> Task {
     if arguments.interactive {
-        return Task::Interactive(terminal_size());
+        return Task::Interactive;
     }
-    if let Some(script) = &arguments.script {
-        return Task::Script(script.clone(), arguments.arguments.clone());
+    match &arguments.script {
+        Some(script) => Task::Script(script.clone(), arguments.arguments.clone()),
+        None => Task::Line("exec mercury-judge demonstrate".into()),
     }
-    // The guest's output is a serial line, which tells it nothing about the
-    // terminal at our end.
-    let colour = stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let variable = if colour {
-        "CLICOLOR_FORCE=1"
-    } else {
-        "NO_COLOR=1"
-    };
-    Task::Line(format!("export {variable}; exec mercury-judge demonstrate"))
 }
 
-fn terminal_size() -> Option<(u16, u16)> {
-    let text = stdout_of(Command::new("stty").args(["-F", "/dev/tty", "size"])).ok()?;
-    let (rows, columns) = text.trim().split_once(' ')?;
-    Some((rows.parse().ok()?, columns.parse().ok()?))
+/// Our terminal, if standard output is one.
+fn screen() -> Screen {
+    if !stdout().is_terminal() {
+        return Screen::default();
+    }
+    let said = stdout_of(Command::new("stty").args(["-F", "/dev/tty", "size"])).unwrap_or_default();
+    let size = said
+        .trim()
+        .split_once(' ')
+        .and_then(|(rows, columns)| Some((rows.parse().ok()?, columns.parse().ok()?)));
+    Screen {
+        colour: std::env::var_os("NO_COLOR").is_none(),
+        size,
+    }
 }
 
 /// The folder of this run; the status of the last one goes first, so that a

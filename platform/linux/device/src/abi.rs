@@ -95,7 +95,7 @@ structures! {
     /// What the module is.
     Info = "mercury_info" {
         abi: u32, testing: u32, architecture: [u8; 16], backend: [u8; 16],
-        image_name: [u8; 64], image_sha256: [u8; 32], version: [u8; 32],
+        image_name: [u8; 64], image_sha256: [u8; 32], version: [u8; 32], tsc_khz: u64,
     }
     /// Every requirement, nothing changed.
     Check = "mercury_check" {
@@ -122,7 +122,7 @@ structures! {
         shared_bytes: u64, spare_bytes: u64, lent_bytes: u64,
         leaves_1g: u64, leaves_2m: u64, leaves_4k: u64, mapped_on_demand: u64,
         ledger_pages: u32, ledger_maps: u32, ledger_notifiers: u32, ledger_hotplug_states: u32,
-        attaches: u64, detaches: u64, attaches_refused: u64, tsc_khz: u64,
+        attaches: u64, detaches: u64, attaches_refused: u64,
     }
     /// A run of frames that are out of the guest's reach.
     FrameRange = "mercury_frame_range" {

@@ -32,6 +32,8 @@ pub struct Info {
     pub image_sha256: [u8; 32],
     /// The project's version.
     pub version: String,
+    /// Frequency of the clock in samples and records.
+    pub tsc_khz: u64,
 }
 
 /// How to attach.
@@ -120,6 +122,7 @@ impl Device {
             image_name: text(&raw.image_name),
             image_sha256: raw.image_sha256,
             version: text(&raw.version),
+            tsc_khz: raw.tsc_khz,
         })
     }
 

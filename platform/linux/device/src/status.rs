@@ -145,8 +145,6 @@ pub struct Status {
     pub ledger: Ledger,
     /// Counts since loading.
     pub totals: Totals,
-    /// Frequency of the time-stamp counter that samples and log are in.
-    pub tsc_khz: u64,
 }
 
 impl Status {
@@ -184,7 +182,6 @@ impl Status {
                 detaches: raw.detaches,
                 attaches_refused: raw.attaches_refused,
             },
-            tsc_khz: raw.tsc_khz,
         }
     }
 

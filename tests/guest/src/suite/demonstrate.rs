@@ -20,7 +20,8 @@ use std::time::Duration;
 const WHILE: Duration = Duration::from_millis(1500);
 
 /// Output for people: colours only if whoever reads it has them. The console is
-/// a serial line, so it cannot be asked; the rig knows (`MERCURY_COLOUR=1`).
+/// a serial line, so it cannot be asked; the rig knows, and says it in the
+/// environment (`CLICOLOR_FORCE`, `NO_COLOR`, or our own `MERCURY_COLOUR`).
 #[derive(Debug)]
 struct Screen {
     colour: bool,
@@ -29,7 +30,7 @@ struct Screen {
 impl Screen {
     fn new() -> Self {
         Self {
-            colour: std::env::var("MERCURY_COLOUR").is_ok_and(|value| value == "1"),
+            colour: (is_one("MERCURY_COLOUR") || is_one("CLICOLOR_FORCE")) && !is_one("NO_COLOR"),
         }
     }
 
@@ -52,6 +53,10 @@ impl Screen {
     fn right(&self, name: &str, value: impl Display) {
         println!("  {name:<11} {} {value}", self.paint("32", "ok"));
     }
+}
+
+fn is_one(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| value == "1")
 }
 
 /// EFER of each CPU as the kernel reads it, if anything here can.
@@ -91,7 +96,10 @@ fn processor() -> Result<String> {
 fn proof(device: &Device, screen: &Screen, expected: ProofVerdict) -> Result<()> {
     for cpu in machine::online()? {
         let proof = device.prove(cpu)?;
-        ensure!(proof.verdict() == expected, "the proof on CPU {cpu} failed: {proof:x?}");
+        ensure!(
+            proof.verdict() == expected,
+            "the proof on CPU {cpu} failed: {proof:x?}"
+        );
         let words = match expected {
             ProofVerdict::Guest => "guest: flipped page reads the other's contents",
             _ => "native: the same steps show nothing",
@@ -110,14 +118,25 @@ fn proof(device: &Device, screen: &Screen, expected: ProofVerdict) -> Result<()>
 fn work(screen: &Screen, workload: &mut Workload) -> Result<()> {
     sleep(WHILE);
     workload.still_right()?;
-    screen.right("workload", format!("right after {:.1} s", workload.age().as_secs_f64()));
+    screen.right(
+        "workload",
+        format!("right after {:.1} s", workload.age().as_secs_f64()),
+    );
     Ok(())
 }
 
 fn table(screen: &Screen, attached: &Status, samples: &[Sample]) {
-    screen.part("Cost (ticks of the time-stamp counter; with -icount a tick is an instruction count)");
-    let ticks = |kind, cpu| spread(samples, kind, cpu).map_or_else(|| "-".to_owned(), |spread| spread.maximum.to_string());
-    println!("  {:<11} {:>14} {:>14}   exits while attached", "", "attach", "detach");
+    screen.part(
+        "Cost (ticks of the time-stamp counter; with -icount a tick is an instruction count)",
+    );
+    let ticks = |kind, cpu| {
+        spread(samples, kind, cpu)
+            .map_or_else(|| "-".to_owned(), |spread| spread.maximum.to_string())
+    };
+    println!(
+        "  {:<11} {:>14} {:>14}   exits while attached",
+        "", "attach", "detach"
+    );
     for cpu in attached.online() {
         let exits: Vec<String> = cpu
             .exits
@@ -130,14 +149,22 @@ fn table(screen: &Screen, attached: &Status, samples: &[Sample]) {
             format!("blackout {}", cpu.cpu),
             ticks(SampleKind::AttachBlackout, Some(cpu.cpu)),
             ticks(SampleKind::DetachBlackout, Some(cpu.cpu)),
-            if exits.is_empty() { "none".to_owned() } else { exits.join(", ") }
+            if exits.is_empty() {
+                "none".to_owned()
+            } else {
+                exits.join(", ")
+            }
         );
     }
     for (name, attach, detach) in [
         ("switch", SampleKind::AttachSwitch, SampleKind::DetachSwitch),
         ("whole call", SampleKind::AttachCall, SampleKind::DetachCall),
     ] {
-        println!("  {name:<11} {:>14} {:>14}", ticks(attach, None), ticks(detach, None));
+        println!(
+            "  {name:<11} {:>14} {:>14}",
+            ticks(attach, None),
+            ticks(detach, None)
+        );
     }
     let memory = &attached.memory;
     screen.fact(
@@ -177,18 +204,29 @@ pub(crate) fn run() -> Result<()> {
     screen.fact("EFER", efer()?);
     screen.fact(
         "mercury",
-        format!("{} ({} {}), image {}", information.version, information.architecture, information.backend, information.image_name),
+        format!(
+            "{} ({} {}), image {}",
+            information.version,
+            information.architecture,
+            information.backend,
+            information.image_name
+        ),
     );
     expect::native(&device)?;
     let mut workload = Workload::start(&[])?;
     proof(&device, &screen, ProofVerdict::Native)?;
     work(&screen, &mut workload)?;
 
-    device.attach(&mercury_device::AttachOptions::default()).context("attach")?;
+    device
+        .attach(&mercury_device::AttachOptions::default())
+        .context("attach")?;
     screen.part("Attached");
     let samples_in = figures.read(&device)?;
     proof(&device, &screen, ProofVerdict::Guest)?;
-    screen.fact("EFER", format!("{} (bit 12: SVM, which a guest cannot hide)", efer()?));
+    screen.fact(
+        "EFER",
+        format!("{} (bit 12: SVM, which a guest cannot hide)", efer()?),
+    );
     work(&screen, &mut workload)?;
     let attached = expect::attached(&device)?;
 
@@ -199,7 +237,10 @@ pub(crate) fn run() -> Result<()> {
     work(&screen, &mut workload)?;
     let workers = workload.finish()?.len();
     log.quiet()?;
-    screen.right("verified", format!("{workers} workers, every report right; nothing in the kernel's log; nothing held"));
+    screen.right(
+        "verified",
+        format!("{workers} workers, every report right; nothing in the kernel's log; nothing held"),
+    );
 
     let mut samples = samples_in;
     samples.extend(figures.read(&device)?);

@@ -18,7 +18,9 @@ const NO_TRAP: i64 = -1;
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Answered {
     Nothing,
-    Dropped { exactly: bool },
+    Dropped {
+        exactly: bool,
+    },
     Refused,
     /// Part of it is not Mercury's: dropped or refused, both are safe.
     Either,
@@ -61,20 +63,36 @@ fn counters(status: &Status, cpu: u32) -> Result<(u64, u64)> {
         .iter()
         .find(|entry| entry.cpu == cpu)
         .with_context(|| format!("CPU {cpu} is not in the status"))?;
-    Ok((cpu.exits.of(ExitReason::HoleStore), cpu.exits.of(ExitReason::HoleRefused)))
+    Ok((
+        cpu.exits.of(ExitReason::HoleStore),
+        cpu.exits.of(ExitReason::HoleRefused),
+    ))
 }
 
-fn judge(name: &str, expected: Answered, answer: &Answer, dropped: u64, refused: u64) -> Result<()> {
+fn judge(
+    name: &str,
+    expected: Answered,
+    answer: &Answer,
+    dropped: u64,
+    refused: u64,
+) -> Result<()> {
     let trap = answer.signed("trap")?;
-    ensure!(answer.number("zero")? == 1, "the frame does not read as zeros");
-    ensure!(answer.number("right")? == 1, "the registers or flags are not as the instruction leaves them");
+    ensure!(
+        answer.number("zero")? == 1,
+        "the frame does not read as zeros"
+    );
+    ensure!(
+        answer.number("right")? == 1,
+        "the registers or flags are not as the instruction leaves them"
+    );
     let counted = match expected {
         Answered::Nothing => trap == NO_TRAP && dropped == 0 && refused == 0,
         Answered::Dropped { exactly: true } => trap == NO_TRAP && dropped == 1 && refused == 0,
         Answered::Dropped { exactly: false } => trap == NO_TRAP && dropped >= 1 && refused == 0,
         Answered::Refused => trap == PROTECTION_FAULT && dropped == 0 && refused == 1,
         Answered::Either => {
-            (trap == NO_TRAP && dropped >= 1 && refused == 0) || (trap == PROTECTION_FAULT && refused == 1)
+            (trap == NO_TRAP && dropped >= 1 && refused == 0)
+                || (trap == PROTECTION_FAULT && refused == 1)
         }
     };
     ensure!(
@@ -83,13 +101,22 @@ fn judge(name: &str, expected: Answered, answer: &Answer, dropped: u64, refused:
     );
     if name == "stosb_across" {
         let edges = (answer.number("left")?, answer.number("right_page")?);
-        ensure!(edges == (2, 2), "what lies beside the frame was not stored: {edges:?}");
+        ensure!(
+            edges == (2, 2),
+            "what lies beside the frame was not stored: {edges:?}"
+        );
     }
     Ok(())
 }
 
 /// The first store that is not answered as it must be, on one CPU.
-pub(crate) fn check(device: &Device, probe: &Probe, cpu: u32, address: u64, only: Option<&str>) -> Result<u64> {
+pub(crate) fn check(
+    device: &Device,
+    probe: &Probe,
+    cpu: u32,
+    address: u64,
+    only: Option<&str>,
+) -> Result<u64> {
     let mut done = 0;
     for (name, expected) in STORES {
         if only.is_some_and(|only| only != name) {
@@ -98,8 +125,14 @@ pub(crate) fn check(device: &Device, probe: &Probe, cpu: u32, address: u64, only
         let before = counters(&device.status()?, cpu)?;
         let answer = probe.ask(&format!("hole {cpu} {address:x} {name}"))?;
         let after = counters(&device.status()?, cpu)?;
-        judge(name, expected, &answer, after.0 - before.0, after.1 - before.1)
-            .with_context(|| format!("{name} to the frame at {address:#x} on CPU {cpu}"))?;
+        judge(
+            name,
+            expected,
+            &answer,
+            after.0 - before.0,
+            after.1 - before.1,
+        )
+        .with_context(|| format!("{name} to the frame at {address:#x} on CPU {cpu}"))?;
         done += 1;
     }
     Ok(done)
@@ -108,7 +141,9 @@ pub(crate) fn check(device: &Device, probe: &Probe, cpu: u32, address: u64, only
 /// The last frame lent: if a store should get through, it does least harm there.
 pub(crate) fn last_frame(device: &Device) -> Result<u64> {
     let frames = device.frames()?;
-    let last = frames.last().context("attached, and no frame is Mercury's")?;
+    let last = frames
+        .last()
+        .context("attached, and no frame is Mercury's")?;
     Ok(last.start + (last.pages - 1) * 4096)
 }
 
@@ -122,7 +157,9 @@ pub(crate) fn run() -> Result<()> {
     expect::detach(&device)?;
     let (frames, stores) = outcome?;
     log.quiet()?;
-    println!("hole: {frames} frames read as zeros on every CPU, {stores} stores answered as they must be");
+    println!(
+        "hole: {frames} frames read as zeros on every CPU, {stores} stores answered as they must be"
+    );
     Ok(())
 }
 

@@ -20,7 +20,10 @@ fn cpu_status(device: &Device, cpu: u32) -> Result<CpuStatus> {
 
 fn is(device: &Device, cpu: u32, state: CpuState) -> Result<()> {
     let found = cpu_status(device, cpu)?.state;
-    ensure!(found == state, "CPU {cpu} is {found} where {state} was expected");
+    ensure!(
+        found == state,
+        "CPU {cpu} is {found} where {state} was expected"
+    );
     Ok(())
 }
 

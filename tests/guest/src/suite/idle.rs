@@ -18,7 +18,14 @@ fn exits(status: &Status) -> Vec<(u32, Exits)> {
 fn between(before: &[(u32, Exits)], after: &[(u32, Exits)]) -> Vec<Vec<u64>> {
     let pairs = before.iter().zip(after);
     pairs
-        .map(|((_, before), (_, after))| before.0.iter().zip(&after.0).map(|(before, after)| after - before).collect())
+        .map(|((_, before), (_, after))| {
+            before
+                .0
+                .iter()
+                .zip(&after.0)
+                .map(|(before, after)| after - before)
+                .collect()
+        })
         .collect()
 }
 
@@ -43,6 +50,9 @@ pub(crate) fn run(seconds: u64) -> Result<()> {
         }
     }
     ensure!(total == 0, "{total} exits in {seconds} idle seconds");
-    println!("idle: 0 exits on {} CPUs in {seconds} s (those of asking, taken off)", first.len());
+    println!(
+        "idle: 0 exits on {} CPUs in {seconds} s (those of asking, taken off)",
+        first.len()
+    );
     Ok(())
 }

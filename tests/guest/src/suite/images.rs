@@ -29,7 +29,10 @@ impl Original {
 impl Drop for Original {
     fn drop(&mut self) {
         if let Err(error) = fs::write(&self.path, &self.bytes) {
-            eprintln!("mercury-judge: putting {} back: {error}", self.path.display());
+            eprintln!(
+                "mercury-judge: putting {} back: {error}",
+                self.path.display()
+            );
         }
     }
 }
@@ -37,22 +40,43 @@ impl Drop for Original {
 type Edit = fn(&mut Vec<u8>);
 
 const EDITS: [(&str, Requirement, Edit); 6] = [
-    ("cut in half", Requirement::ImageWhole, |bytes| bytes.truncate(bytes.len() / 2)),
-    ("cut to 10 bytes", Requirement::ImageWhole, |bytes| bytes.truncate(10)),
-    ("without its magic number", Requirement::ImageWhole, |bytes| bytes[0] ^= 0xff),
-    ("for another architecture", Requirement::ImageArchitecture, |bytes| {
-        bytes[ARCHITECTURE..ARCHITECTURE + 8].copy_from_slice(b"aarch64\0");
+    ("cut in half", Requirement::ImageWhole, |bytes| {
+        bytes.truncate(bytes.len() / 2)
     }),
-    ("of another version", Requirement::ImageAbi, |bytes| bytes[ABI] ^= 0x40),
-    ("with its last byte changed", Requirement::ImageHash, |bytes| {
-        if let Some(last) = bytes.last_mut() {
-            *last ^= 1;
-        }
+    ("cut to 10 bytes", Requirement::ImageWhole, |bytes| {
+        bytes.truncate(10)
     }),
+    (
+        "without its magic number",
+        Requirement::ImageWhole,
+        |bytes| bytes[0] ^= 0xff,
+    ),
+    (
+        "for another architecture",
+        Requirement::ImageArchitecture,
+        |bytes| {
+            bytes[ARCHITECTURE..ARCHITECTURE + 8].copy_from_slice(b"aarch64\0");
+        },
+    ),
+    ("of another version", Requirement::ImageAbi, |bytes| {
+        bytes[ABI] ^= 0x40
+    }),
+    (
+        "with its last byte changed",
+        Requirement::ImageHash,
+        |bytes| {
+            if let Some(last) = bytes.last_mut() {
+                *last ^= 1;
+            }
+        },
+    ),
 ];
 
 /// All of them; `judge` is asked what to do with each.
-pub(crate) fn refusals(device: &Device, judge: impl Fn(&str, Requirement, Option<i32>, Refused) -> Result<()>) -> Result<usize> {
+pub(crate) fn refusals(
+    device: &Device,
+    judge: impl Fn(&str, Requirement, Option<i32>, Refused) -> Result<()>,
+) -> Result<usize> {
     let original = Original::read(device)?;
     let attach = || expect::refused(device.attach(&AttachOptions::default()));
     fs::remove_file(&original.path)?;
@@ -62,7 +86,12 @@ pub(crate) fn refusals(device: &Device, judge: impl Fn(&str, Requirement, Option
         "the refusal of a missing image does not say where it was looked for: '{}'",
         said.detail
     );
-    judge("image missing", Requirement::ImageFound, Some(libc::ENOENT), said)?;
+    judge(
+        "image missing",
+        Requirement::ImageFound,
+        Some(libc::ENOENT),
+        said,
+    )?;
     for (name, requirement, edit) in EDITS {
         let mut bytes = original.bytes.clone();
         edit(&mut bytes);

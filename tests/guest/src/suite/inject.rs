@@ -13,7 +13,8 @@ const MOST_ALLOCATIONS: u32 = 4096;
 
 fn fails(device: &Device, point: &str, requirement: Requirement, cpu: Option<u32>) -> Result<()> {
     let set = parameters::set("inject", point)?;
-    let said = expect::refused(device.attach(&AttachOptions::default())).with_context(|| point.to_owned())?;
+    let said = expect::refused(device.attach(&AttachOptions::default()))
+        .with_context(|| point.to_owned())?;
     drop(set);
     ensure!(
         said.requirement == requirement && (cpu.is_none() || said.cpu == cpu),
@@ -56,7 +57,10 @@ pub(crate) fn run() -> Result<()> {
     let mut log = KernelLog::from_here()?;
     expect::round_trip(&device)?;
     let allocations = allocations(&device)?;
-    println!("injected: each of {allocations} allocations: memory, errno {}", libc::ENOMEM);
+    println!(
+        "injected: each of {allocations} allocations: memory, errno {}",
+        libc::ENOMEM
+    );
     fails(&device, "firmware", Requirement::ImageFound, None)?;
     fails(&device, "prepare", Requirement::Prepare, None)?;
     fails(&device, "seal", Requirement::Seal, None)?;

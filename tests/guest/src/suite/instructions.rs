@@ -19,7 +19,9 @@ const UNDEFINED_OPCODE: i64 = 6;
 /// Upper half of the number of Mercury's own hypercalls, and how many to try.
 const CALL_BASE: u64 = 0x4d45_5243_0000_0000;
 const CALLS: u64 = 16;
-const INSTRUCTIONS: [&str; 7] = ["vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga"];
+const INSTRUCTIONS: [&str; 7] = [
+    "vmrun", "vmload", "vmsave", "stgi", "clgi", "skinit", "invlpga",
+];
 
 /// The child: one hypercall from user mode. It must not return.
 pub(crate) fn from_user_mode(number: u64) -> Result<()> {
@@ -55,8 +57,12 @@ fn user_calls(cpu: u32) -> Result<()> {
 }
 
 fn refused(probe: &Probe, cpu: u32) -> Result<()> {
-    let unknown = [0u64, 1, 0x1234, CALL_BASE | 0xffff, u64::MAX].map(|number| format!("vmmcall {number:x}"));
-    let names = INSTRUCTIONS.iter().map(|name| (*name).to_owned()).chain(unknown);
+    let unknown =
+        [0u64, 1, 0x1234, CALL_BASE | 0xffff, u64::MAX].map(|number| format!("vmmcall {number:x}"));
+    let names = INSTRUCTIONS
+        .iter()
+        .map(|name| (*name).to_owned())
+        .chain(unknown);
     for name in names {
         let answer = probe.ask(&format!("instruction {cpu} {name}"))?;
         let trap = answer.signed("trap")?;
@@ -92,13 +98,24 @@ fn kept(probe: &Probe, cpu: u32, native: &Registers) -> Result<()> {
     };
     let as_expected = |when: &str| -> Result<()> {
         let found = registers(probe, cpu)?;
-        ensure!(found == expected, "CPU {cpu} {when}: {found:x?} instead of {expected:x?}");
+        ensure!(
+            found == expected,
+            "CPU {cpu} {when}: {found:x?} instead of {expected:x?}"
+        );
         Ok(())
     };
     as_expected("after attach")?;
-    for (number, value) in [(EFER, native.efer), (VM_CR, native.vm_cr | 0x10), (VM_HSAVE_PA, 0), (VM_HSAVE_PA, 0x1000)] {
+    for (number, value) in [
+        (EFER, native.efer),
+        (VM_CR, native.vm_cr | 0x10),
+        (VM_HSAVE_PA, 0),
+        (VM_HSAVE_PA, 0x1000),
+    ] {
         let done = probe.write_register(cpu, number, value)?;
-        ensure!(done, "writing {value:#x} to register {number:#x} on CPU {cpu} faulted; it must be swallowed");
+        ensure!(
+            done,
+            "writing {value:#x} to register {number:#x} on CPU {cpu} faulted; it must be swallowed"
+        );
         as_expected(&format!("after writing {value:#x} to register {number:#x}"))?;
     }
     // As cpu_svm_disable in Linux does it.
@@ -118,7 +135,10 @@ pub(crate) fn run() -> Result<()> {
     let mut log = KernelLog::from_here()?;
     let cpus = machine::online()?;
     expect::native(&device)?;
-    let native: Vec<Registers> = cpus.iter().map(|&cpu| registers(&probe, cpu)).collect::<Result<_>>()?;
+    let native: Vec<Registers> = cpus
+        .iter()
+        .map(|&cpu| registers(&probe, cpu))
+        .collect::<Result<_>>()?;
     expect::attach(&device)?;
     let outcome = cpus.iter().zip(&native).try_for_each(|(&cpu, native)| {
         refused(&probe, cpu)?;
@@ -131,7 +151,10 @@ pub(crate) fn run() -> Result<()> {
     still?;
     for (&cpu, native) in cpus.iter().zip(&native) {
         let found = registers(&probe, cpu)?;
-        ensure!(found == *native, "CPU {cpu} after detach: {found:x?} instead of {native:x?}");
+        ensure!(
+            found == *native,
+            "CPU {cpu} after detach: {found:x?} instead of {native:x?}"
+        );
     }
     log.quiet()?;
     println!(

@@ -46,8 +46,12 @@ fn held_for_ever(device: &Device, log: &mut KernelLog) -> Result<()> {
         "with KVM loaded attach was refused with {said:?}"
     );
     expect::native(device)?;
-    kvm::Machine::create()?.context("KVM_CREATE_VM")?.run_hlt()?;
+    kvm::Machine::create()?
+        .context("KVM_CREATE_VM")?
+        .run_hlt()?;
     log.quiet()?;
-    println!("kvm-busy: this KVM holds the extension while it is loaded; attach is refused, KVM works");
+    println!(
+        "kvm-busy: this KVM holds the extension while it is loaded; attach is refused, KVM works"
+    );
     Ok(())
 }

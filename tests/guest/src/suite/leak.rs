@@ -35,6 +35,8 @@ pub(crate) fn run(count: u64) -> Result<()> {
         "free memory falls by {:.2} KiB at each of {count} round trips: from {first} to {last} KiB",
         -slope
     );
-    println!("leak: {count} round trips, free memory {first} KiB before and {last} KiB after, {slope:+.3} KiB per round trip");
+    println!(
+        "leak: {count} round trips, free memory {first} KiB before and {last} KiB after, {slope:+.3} KiB per round trip"
+    );
     Ok(())
 }

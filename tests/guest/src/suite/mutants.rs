@@ -42,7 +42,10 @@ fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Opti
     if let Some(found) = under_workload(device)? {
         return Ok(Some(format!("workload: {found}")));
     }
-    Ok(log.alarms()?.first().map(|line| format!("kernel log: {line}")))
+    Ok(log
+        .alarms()?
+        .first()
+        .map(|line| format!("kernel log: {line}")))
 }
 
 fn in_the_hole(device: &Device, probe: &Probe) -> Result<Option<String>> {
@@ -115,6 +118,10 @@ pub(crate) fn run() -> Result<()> {
     if let Some(first) = left.first() {
         bail!("after the last mutant was switched off: {first}");
     }
-    println!("mutants: {} of {} noticed, and no complaint without one", mutants.len(), mutants.len());
+    println!(
+        "mutants: {} of {} noticed, and no complaint without one",
+        mutants.len(),
+        mutants.len()
+    );
     Ok(())
 }

@@ -69,7 +69,9 @@ pub(crate) fn run(count: u64, gap_us: u64) -> Result<()> {
         let tripping = scope.spawn(|| trips(&over));
         let asked = ask_rig(count, gap_us);
         over.store(true, Ordering::Relaxed);
-        let made = tripping.join().map_err(|_| anyhow!("the round trips panicked"))?;
+        let made = tripping
+            .join()
+            .map_err(|_| anyhow!("the round trips panicked"))?;
         asked?;
         made
     })?;
@@ -81,7 +83,10 @@ pub(crate) fn run(count: u64, gap_us: u64) -> Result<()> {
     let after = machine::nmi_counts()?;
     probe.say("nmi off")?;
     for (cpu, seen) in &counts {
-        ensure!(*seen == count, "{count} NMIs were raised; CPU {cpu} saw {seen}");
+        ensure!(
+            *seen == count,
+            "{count} NMIs were raised; CPU {cpu} saw {seen}"
+        );
     }
     for (column, (after, before)) in after.iter().zip(&before).enumerate() {
         ensure!(
@@ -93,6 +98,9 @@ pub(crate) fn run(count: u64, gap_us: u64) -> Result<()> {
     ensure!(made > 0, "no round trip was made while NMIs were raised");
     expect::native(&device)?;
     log.quiet()?;
-    println!("nmi: {count} NMIs during {made} round trips, each of {} CPUs saw each once", counts.len());
+    println!(
+        "nmi: {count} NMIs during {made} round trips, each of {} CPUs saw each once",
+        counts.len()
+    );
     Ok(())
 }

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Callers without the right: another user, root without a capability (as in a
 //! container), and root that gave one up after it had opened the device.
-#![expect(unsafe_code, reason = "capabilities are set by system calls without a safe wrapper")]
+#![expect(
+    unsafe_code,
+    reason = "capabilities are set by system calls without a safe wrapper"
+)]
 
 use anyhow::{Result, bail, ensure};
 use mercury_device::{AttachOptions, Device, Requirement};
@@ -59,7 +62,11 @@ fn without(command: &mut Command, capability: u32) -> &mut Command {
     let drop_it = move || {
         // SAFETY: prctl is async-signal-safe; the argument is a plain number.
         let failed = unsafe { libc::prctl(libc::PR_CAPBSET_DROP, u64::from(capability), 0, 0, 0) };
-        if failed == 0 { Ok(()) } else { Err(Error::last_os_error()) }
+        if failed == 0 {
+            Ok(())
+        } else {
+            Err(Error::last_os_error())
+        }
     };
     // SAFETY: the closure makes one system call and allocates nothing.
     unsafe { command.pre_exec(drop_it) }
@@ -67,9 +74,15 @@ fn without(command: &mut Command, capability: u32) -> &mut Command {
 
 /// All of them, through the tool and through the call.
 pub(crate) fn refusals() -> Result<usize> {
-    tool::refuses(tool::mercury(&["attach"]).uid(ORDINARY_USER), Requirement::Privilege)?;
+    tool::refuses(
+        tool::mercury(&["attach"]).uid(ORDINARY_USER),
+        Requirement::Privilege,
+    )?;
     for capability in [CAP_SYS_RAWIO, CAP_SYS_ADMIN] {
-        tool::refuses(without(&mut tool::mercury(&["attach"]), capability), Requirement::Privilege)?;
+        tool::refuses(
+            without(&mut tool::mercury(&["attach"]), capability),
+            Requirement::Privilege,
+        )?;
         let output = Command::new("/proc/self/exe")
             .args(["without-capability", &capability.to_string()])
             .output()?;

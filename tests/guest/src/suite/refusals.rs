@@ -19,7 +19,11 @@ use std::thread;
 
 /// Overridden value, requirement, errno if it is one that a caller relies on.
 const OVERRIDES: [(&str, Requirement, Option<i32>); 6] = [
-    ("cpuid_extension=0", Requirement::Extension, Some(libc::ENODEV)),
+    (
+        "cpuid_extension=0",
+        Requirement::Extension,
+        Some(libc::ENODEV),
+    ),
     ("vm_cr=0x10", Requirement::Enabled, None),
     ("efer=0x1d01", Requirement::Free, Some(libc::EBUSY)),
     ("cpuid_stage2=0", Requirement::Stage2, Some(libc::ENODEV)),
@@ -27,13 +31,22 @@ const OVERRIDES: [(&str, Requirement, Option<i32>); 6] = [
     ("syscfg=0x1000000", Requirement::PlainMemory, None),
 ];
 
-fn judge(device: &Device, name: &str, requirement: Requirement, errno: Option<i32>, said: &Refused) -> Result<()> {
+fn judge(
+    device: &Device,
+    name: &str,
+    requirement: Requirement,
+    errno: Option<i32>,
+    said: &Refused,
+) -> Result<()> {
     ensure!(
         said.requirement == requirement && errno.is_none_or(|errno| errno == said.errno),
         "{name}: refused with {said:?} where {requirement} (errno {errno:?}) was expected"
     );
     expect::native(device).with_context(|| format!("{name}, after the refusal"))?;
-    println!("refused: {name}: {requirement}, errno {}: {}", said.errno, said.detail);
+    println!(
+        "refused: {name}: {requirement}, errno {}: {}",
+        said.errno, said.detail
+    );
     Ok(())
 }
 
@@ -45,12 +58,19 @@ fn overridden(device: &Device) -> Result<usize> {
     let mut done = 0;
     let last = machine::online()?.last().copied().unwrap_or(0);
     for (value, requirement, errno) in OVERRIDES {
-        for (text, cpu) in [(value.to_owned(), None), (format!("{value}@{last}"), Some(last))] {
+        for (text, cpu) in [
+            (value.to_owned(), None),
+            (format!("{value}@{last}"), Some(last)),
+        ] {
             let set = parameters::set("override", &text)?;
             let said = attach(device).with_context(|| text.clone())?;
             judge(device, &text, requirement, errno, &said)?;
             if let Some(cpu) = cpu {
-                ensure!(said.cpu == Some(cpu), "{text}: the refusal names CPU {:?} instead of {cpu}", said.cpu);
+                ensure!(
+                    said.cpu == Some(cpu),
+                    "{text}: the refusal names CPU {:?} instead of {cpu}",
+                    said.cpu
+                );
             }
             tool::refuses(&mut tool::mercury(&["attach"]), requirement)?;
             drop(set);
@@ -73,8 +93,17 @@ fn taken(device: &Device) -> Result<usize> {
         let left = probe.read_register(cpu, EFER)?;
         probe.write_register(cpu, EFER, efer)?;
         let said = said.with_context(|| format!("EFER.SVME set on CPU {cpu}"))?;
-        judge(device, &format!("EFER.SVME set on CPU {cpu}"), Requirement::Free, Some(libc::EBUSY), &said)?;
-        ensure!(left == efer | EFER_SVME, "the refusal changed EFER of CPU {cpu} to {left:#x}");
+        judge(
+            device,
+            &format!("EFER.SVME set on CPU {cpu}"),
+            Requirement::Free,
+            Some(libc::EBUSY),
+            &said,
+        )?;
+        ensure!(
+            left == efer | EFER_SVME,
+            "the refusal changed EFER of CPU {cpu} to {left:#x}"
+        );
     }
     for &cpu in &cpus {
         let observer = crate::probe::Observer::start(&probe)?;
@@ -84,11 +113,15 @@ fn taken(device: &Device) -> Result<usize> {
         drop(observer);
         let said = said.with_context(|| format!("EFER.SVME set on CPU {cpu} after the probe"))?;
         ensure!(
-            matches!(said.requirement, Requirement::Entry | Requirement::Free) && said.cpu == Some(cpu),
+            matches!(said.requirement, Requirement::Entry | Requirement::Free)
+                && said.cpu == Some(cpu),
             "EFER.SVME set on CPU {cpu} after the probe: refused with {said:?}"
         );
         expect::native(device)?;
-        println!("refused: EFER.SVME set on CPU {cpu} after the probe: {}, errno {}", said.requirement, said.errno);
+        println!(
+            "refused: EFER.SVME set on CPU {cpu} after the probe: {}, errno {}",
+            said.requirement, said.errno
+        );
         expect::round_trip(device)?;
     }
     Ok(2 * cpus.len())
@@ -103,7 +136,13 @@ fn held_by_kvm(device: &Device) -> Result<usize> {
     let machine = kvm::Machine::create()?.context("KVM_CREATE_VM")?;
     machine.run_hlt()?;
     let said = attach(device).context("KVM holds a machine")?;
-    judge(device, "KVM holds a machine", Requirement::Free, Some(libc::EBUSY), &said)?;
+    judge(
+        device,
+        "KVM holds a machine",
+        Requirement::Free,
+        Some(libc::EBUSY),
+        &said,
+    )?;
     tool::refuses(&mut tool::mercury(&["attach"]), Requirement::Free)?;
     drop(machine);
     Ok(1)
@@ -111,7 +150,13 @@ fn held_by_kvm(device: &Device) -> Result<usize> {
 
 fn states(device: &Device) -> Result<usize> {
     let said = expect::refused(device.detach()).context("detach of a native machine")?;
-    judge(device, "detach of a native machine", Requirement::Attached, None, &said)?;
+    judge(
+        device,
+        "detach of a native machine",
+        Requirement::Attached,
+        None,
+        &said,
+    )?;
     tool::refuses(&mut tool::mercury(&["detach"]), Requirement::Attached)?;
     expect::refused(device.keep()).context("keep on a native machine")?;
     expect::attach(device)?;
@@ -121,7 +166,10 @@ fn states(device: &Device) -> Result<usize> {
         "attach of an attached machine: refused with {said:?}"
     );
     tool::refuses(&mut tool::mercury(&["attach"]), Requirement::Native)?;
-    println!("refused: already attached: {}, errno {}", said.requirement, said.errno);
+    println!(
+        "refused: already attached: {}, errno {}",
+        said.requirement, said.errno
+    );
     expect::attached(device).context("after a second attach was refused")?;
     expect::detach(device)?;
     Ok(3)
@@ -153,11 +201,16 @@ fn race(device: &Device) -> Result<usize> {
             }
         }
         over.store(true, Ordering::Relaxed);
-        let others = other.join().map_err(|_| anyhow::anyhow!("the other caller panicked"))??;
+        let others = other
+            .join()
+            .map_err(|_| anyhow::anyhow!("the other caller panicked"))??;
         Ok(busy + others)
     })
     .inspect_err(|_| over.store(true, Ordering::Relaxed))?;
-    ensure!(busy > 0, "two callers switched at once, and none was ever told that a switch is under way");
+    ensure!(
+        busy > 0,
+        "two callers switched at once, and none was ever told that a switch is under way"
+    );
     if device.status()?.state == mercury_device::State::Attached {
         device.detach()?;
     }
@@ -173,7 +226,11 @@ fn is_busy(outcome: Result<(), Error>) -> Result<bool> {
         Ok(()) => Ok(false),
         Err(Error::Refused(refusal)) => match refusal.verdict.requirement {
             Requirement::Idle => {
-                ensure!(refusal.errno == libc::EBUSY, "a switch under way gave errno {}", refusal.errno);
+                ensure!(
+                    refusal.errno == libc::EBUSY,
+                    "a switch under way gave errno {}",
+                    refusal.errno
+                );
                 Ok(true)
             }
             Requirement::Native | Requirement::Attached => Ok(false),
@@ -200,7 +257,9 @@ pub(crate) fn run() -> Result<()> {
     done += held_by_kvm(&device)?;
     expect::native(&device)?;
     log.quiet()?;
-    println!("refusals: {done} refusals, each with its requirement and errno, nothing changed by any");
+    println!(
+        "refusals: {done} refusals, each with its requirement and errno, nothing changed by any"
+    );
     Ok(())
 }
 
@@ -214,7 +273,13 @@ pub(crate) fn lockdown() -> Result<()> {
     expect::round_trip(&device)?;
     machine::write(FILE, "integrity")?;
     let said = attach(&device).context("the kernel is locked down")?;
-    judge(&device, "kernel lockdown", Requirement::Lockdown, Some(libc::EPERM), &said)?;
+    judge(
+        &device,
+        "kernel lockdown",
+        Requirement::Lockdown,
+        Some(libc::EPERM),
+        &said,
+    )?;
     tool::refuses(&mut tool::mercury(&["attach"]), Requirement::Lockdown)?;
     println!("lockdown: attach is refused once the kernel is locked down");
     Ok(())

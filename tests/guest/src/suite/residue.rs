@@ -32,13 +32,19 @@ pub(crate) fn cpu_states(probe: &Probe) -> Result<BTreeMap<u32, CpuState>> {
 }
 
 /// Every difference, as a sentence.
-pub(crate) fn differences(before: &BTreeMap<u32, CpuState>, after: &BTreeMap<u32, CpuState>) -> Vec<String> {
+pub(crate) fn differences(
+    before: &BTreeMap<u32, CpuState>,
+    after: &BTreeMap<u32, CpuState>,
+) -> Vec<String> {
     let mut found = Vec::new();
     for (cpu, registers) in before {
         for (name, value) in registers {
             let now = after.get(cpu).and_then(|state| state.get(name));
             if now != Some(value) {
-                found.push(format!("{name} of CPU {cpu} was {value} and is {}", now.map_or("absent", String::as_str)));
+                found.push(format!(
+                    "{name} of CPU {cpu} was {value} and is {}",
+                    now.map_or("absent", String::as_str)
+                ));
             }
         }
     }
@@ -47,7 +53,11 @@ pub(crate) fn differences(before: &BTreeMap<u32, CpuState>, after: &BTreeMap<u32
 
 /// Round trips from every CPU in turn, watched; all differences, and how many
 /// passages through the door were seen.
-pub(crate) fn watched_trips(device: &Device, probe: &Probe, count: u64) -> Result<(Vec<String>, u64)> {
+pub(crate) fn watched_trips(
+    device: &Device,
+    probe: &Probe,
+    count: u64,
+) -> Result<(Vec<String>, u64)> {
     let cpus = machine::online()?;
     let before = cpu_states(probe)?;
     let observer = Observer::start(probe)?;
@@ -77,7 +87,11 @@ pub(crate) fn run(count: u64) -> Result<()> {
     }
     let (found, passages) = watched_trips(&device, &probe, count)?;
     if !found.is_empty() {
-        bail!("{} registers were not left as they were: {}", found.len(), found.join("; "));
+        bail!(
+            "{} registers were not left as they were: {}",
+            found.len(),
+            found.join("; ")
+        );
     }
     ensure!(
         passages == 2 * cpus * count,
@@ -86,6 +100,8 @@ pub(crate) fn run(count: u64) -> Result<()> {
     );
     expect::native(&device)?;
     log.quiet()?;
-    println!("residue: {passages} passages through the door on {cpus} CPUs, every register as it was");
+    println!(
+        "residue: {passages} passages through the door on {cpus} CPUs, every register as it was"
+    );
     Ok(())
 }

@@ -44,7 +44,8 @@ pub(crate) fn run(count: u64) -> Result<()> {
     log.quiet()?;
     let after = expect::native(&device)?;
     ensure!(
-        after.totals.attaches == before.totals.attaches + count && after.totals.detaches == before.totals.detaches + count,
+        after.totals.attaches == before.totals.attaches + count
+            && after.totals.detaches == before.totals.detaches + count,
         "{count} round trips were made; the module counts {} attaches and {} detaches more",
         after.totals.attaches - before.totals.attaches,
         after.totals.detaches - before.totals.detaches

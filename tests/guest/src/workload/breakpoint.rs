@@ -65,10 +65,14 @@ fn round(child: Pid) -> Result<(u64, u64)> {
         ptrace::cont(child, None).context("continuing the child")?;
         match waitpid(child, None)? {
             WaitStatus::Stopped(_, Signal::SIGTRAP) => {
-                let status = ptrace::read_user(child, debug_register(6)).context("reading DR6")? as u64;
+                let status =
+                    ptrace::read_user(child, debug_register(6)).context("reading DR6")? as u64;
                 writes += status & 1;
                 runs += status >> 1 & 1;
-                ensure!(status & 3 != 0, "a trap that is no breakpoint: DR6 {status:#x}");
+                ensure!(
+                    status & 3 != 0,
+                    "a trap that is no breakpoint: DR6 {status:#x}"
+                );
                 write_register(child, 6, 0)?;
             }
             WaitStatus::Stopped(_, Signal::SIGUSR1) => return Ok((writes, runs)),
@@ -107,7 +111,10 @@ pub(super) fn run(stop: Stop) -> Result<String> {
             kill(child, Signal::SIGKILL).context("ending the child")?;
             waitpid(child, None)?;
             let rounds = outcome?;
-            Ok(format!("{rounds} rounds, {} hits of each of two breakpoints, all seen", rounds * HITS))
+            Ok(format!(
+                "{rounds} rounds, {} hits of each of two breakpoints, all seen",
+                rounds * HITS
+            ))
         }
     }
 }

@@ -47,5 +47,8 @@ pub(super) fn run(stop: Stop) -> Result<String> {
         rounds += 1;
         sleep(Duration::from_millis(1));
     }
-    Ok(format!("{rounds} rounds of {} KiB, every sum right", WORDS * 8 / 1024))
+    Ok(format!(
+        "{rounds} rounds of {} KiB, every sum right",
+        WORDS * 8 / 1024
+    ))
 }

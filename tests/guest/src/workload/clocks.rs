@@ -36,11 +36,17 @@ fn watch(cpu: u32, stop: Stop) -> Result<u64> {
             let now = ticks();
             if sched_getcpu()? == before {
                 let last = last.entry(before).or_default();
-                ensure!(now >= *last, "the time-stamp counter of CPU {before} went back from {last} to {now}");
+                ensure!(
+                    now >= *last,
+                    "the time-stamp counter of CPU {before} went back from {last} to {now}"
+                );
                 *last = now;
             }
             let time: Duration = clock_gettime(ClockId::CLOCK_MONOTONIC)?.into();
-            ensure!(time >= monotonic, "CLOCK_MONOTONIC went back from {monotonic:?} to {time:?}");
+            ensure!(
+                time >= monotonic,
+                "CLOCK_MONOTONIC went back from {monotonic:?} to {time:?}"
+            );
             monotonic = time;
             readings += 1;
         }
@@ -59,5 +65,8 @@ pub(super) fn run(stop: Stop) -> Result<String> {
     for watcher in watchers {
         readings += watcher.join().map_err(|_| anyhow!("a thread panicked"))??;
     }
-    Ok(format!("{readings} readings on {} CPUs, none backwards", cpus.len()))
+    Ok(format!(
+        "{readings} readings on {} CPUs, none backwards",
+        cpus.len()
+    ))
 }

@@ -41,7 +41,11 @@ fn low_memory() -> Result<&'static mut [u32; WORDS]> {
             0,
         )
     };
-    ensure!(memory != libc::MAP_FAILED, "mmap below 4 GiB: {}", Error::last_os_error());
+    ensure!(
+        memory != libc::MAP_FAILED,
+        "mmap below 4 GiB: {}",
+        Error::last_os_error()
+    );
     // SAFETY: ours, of that size, zeroed, never unmapped.
     Ok(unsafe { &mut *memory.cast() })
 }
@@ -103,7 +107,12 @@ pub(super) fn run(stop: Stop) -> Result<String> {
     };
     // SAFETY: 0x11 writes one descriptor of this size.
     let written = unsafe {
-        libc::syscall(libc::SYS_modify_ldt, 0x11, &raw const descriptor, size_of::<Descriptor>())
+        libc::syscall(
+            libc::SYS_modify_ldt,
+            0x11,
+            &raw const descriptor,
+            size_of::<Descriptor>(),
+        )
     };
     if written != 0 {
         let error = Error::last_os_error();
@@ -125,8 +134,13 @@ pub(super) fn run(stop: Stop) -> Result<String> {
             limit: u64::from(LIMIT_PAGES) << 12 | 0xfff,
         };
         let found = pass(index as u64 * 4, TURNS);
-        ensure!(found == expected, "round {rounds}: through the segment {found:x?} instead of {expected:x?}");
+        ensure!(
+            found == expected,
+            "round {rounds}: through the segment {found:x?} instead of {expected:x?}"
+        );
         rounds += 1;
     }
-    Ok(format!("{rounds} passes through a segment of the local descriptor table"))
+    Ok(format!(
+        "{rounds} passes through a segment of the local descriptor table"
+    ))
 }

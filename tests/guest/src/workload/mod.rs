@@ -38,7 +38,10 @@ impl Stop {
         let mut waiting = [PollFd::new(input.as_fd(), PollFlags::POLLIN)];
         // Input that ended counts as readable, and so does an error; a signal
         // that came meanwhile does not.
-        !matches!(poll(&mut waiting, PollTimeout::ZERO), Ok(0) | Err(Errno::EINTR))
+        !matches!(
+            poll(&mut waiting, PollTimeout::ZERO),
+            Ok(0) | Err(Errno::EINTR)
+        )
     }
 }
 
@@ -93,7 +96,10 @@ impl Workload {
     pub(crate) fn start(only: &[String]) -> Result<Self> {
         let mut workers = Vec::new();
         for name in only {
-            ensure!(WORKERS.iter().any(|(known, _)| known == name), "there is no worker '{name}'");
+            ensure!(
+                WORKERS.iter().any(|(known, _)| known == name),
+                "there is no worker '{name}'"
+            );
         }
         for (name, _) in WORKERS {
             if !only.is_empty() && !only.iter().any(|asked| asked == name) {
@@ -147,7 +153,11 @@ impl Workload {
                 wrong.push(format!("{line} ({status})"));
             }
         }
-        ensure!(wrong.is_empty(), "the workload was disturbed: {}", wrong.join("; "));
+        ensure!(
+            wrong.is_empty(),
+            "the workload was disturbed: {}",
+            wrong.join("; ")
+        );
         Ok(reports)
     }
 

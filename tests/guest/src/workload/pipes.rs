@@ -45,20 +45,32 @@ pub(super) fn run(stop: Stop) -> Result<String> {
         let copy = sent.clone();
         let writer = thread::spawn(move || input.write_all(&copy));
         let mut received = Vec::new();
-        output.read_to_end(&mut received).context("reading from the child")?;
+        output
+            .read_to_end(&mut received)
+            .context("reading from the child")?;
         writer
             .join()
             .map_err(|_| anyhow::anyhow!("the writing thread panicked"))?
             .context("writing to the child")?;
         let status = child.wait()?;
-        ensure!(status.success(), "round {rounds}: the child ended with {status}");
         ensure!(
-            received.len() == sent.len() && received.iter().zip(&sent).all(|(received, sent)| *received == !sent),
+            status.success(),
+            "round {rounds}: the child ended with {status}"
+        );
+        ensure!(
+            received.len() == sent.len()
+                && received
+                    .iter()
+                    .zip(&sent)
+                    .all(|(received, sent)| *received == !sent),
             "round {rounds}: {} bytes were sent, {} came back, and not the same ones",
             sent.len(),
             received.len()
         );
         rounds += 1;
     }
-    Ok(format!("{rounds} processes, {} KiB through each, every byte right", BYTES / 1024))
+    Ok(format!(
+        "{rounds} processes, {} KiB through each, every byte right",
+        BYTES / 1024
+    ))
 }

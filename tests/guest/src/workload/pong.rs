@@ -18,15 +18,23 @@ struct Table {
 
 /// Plays the turns of one side (even or odd) until the ball has passed `end`.
 fn play(table: &Table, side: u64, end: impl Fn(u64) -> bool) -> Result<u64> {
-    let mut ball = table.ball.lock().map_err(|_| anyhow!("the other player panicked"))?;
+    let mut ball = table
+        .ball
+        .lock()
+        .map_err(|_| anyhow!("the other player panicked"))?;
     let mut played = 0;
     loop {
         let (held, waited) = table
             .turned
-            .wait_timeout_while(ball, PATIENCE, |ball| *ball % 2 != side && *ball != u64::MAX)
+            .wait_timeout_while(ball, PATIENCE, |ball| {
+                *ball % 2 != side && *ball != u64::MAX
+            })
             .map_err(|_| anyhow!("the other player panicked"))?;
         ball = held;
-        ensure!(!waited.timed_out(), "no wake-up within {PATIENCE:?} after {played} turns");
+        ensure!(
+            !waited.timed_out(),
+            "no wake-up within {PATIENCE:?} after {played} turns"
+        );
         if *ball == u64::MAX {
             return Ok(played);
         }
@@ -48,8 +56,15 @@ pub(super) fn run(stop: Stop) -> Result<String> {
         thread::spawn(move || play(&table, 1, |_| false))
     };
     // Asking for the end costs a call, so not at each turn.
-    let mine = play(&table, 0, |ball| ball >= 512 && ball % 256 == 0 && stop.requested())?;
-    let theirs = other.join().map_err(|_| anyhow!("the other player panicked"))??;
-    ensure!(mine == theirs, "one side played {mine} turns, the other {theirs}");
+    let mine = play(&table, 0, |ball| {
+        ball >= 512 && ball % 256 == 0 && stop.requested()
+    })?;
+    let theirs = other
+        .join()
+        .map_err(|_| anyhow!("the other player panicked"))??;
+    ensure!(
+        mine == theirs,
+        "one side played {mine} turns, the other {theirs}"
+    );
     Ok(format!("{mine} turns on each side, no wake-up lost"))
 }

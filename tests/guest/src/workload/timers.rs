@@ -6,7 +6,10 @@
 //! exactly as often as its period fits into the time that the same machine says
 //! has passed, a sleep must never end early, and queued signals must arrive
 //! each exactly once.
-#![expect(unsafe_code, reason = "POSIX timers and signal handlers are not in the safe wrappers")]
+#![expect(
+    unsafe_code,
+    reason = "POSIX timers and signal handlers are not in the safe wrappers"
+)]
 
 use super::Stop;
 use anyhow::{Result, bail, ensure};
@@ -62,7 +65,8 @@ fn start_timer(signal: i32) -> Result<()> {
     event.sigev_signo = signal;
     let mut timer = std::ptr::null_mut();
     // SAFETY: both pointers are to live locals.
-    let failed = unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) };
+    let failed =
+        unsafe { libc::timer_create(libc::CLOCK_MONOTONIC, &raw mut event, &raw mut timer) };
     ensure!(failed == 0, "timer_create: {}", Error::last_os_error());
     TIMER.store(timer, Ordering::Relaxed);
     let period = *TimeSpec::from_duration(PERIOD).as_ref();
@@ -131,7 +135,10 @@ pub(super) fn run(stop: Stop) -> Result<String> {
             sent_sum += sent;
             queue(queued_signal, sent)?;
         }
-        let (seen, sum) = (QUEUED.load(Ordering::Relaxed), QUEUED_SUM.load(Ordering::Relaxed));
+        let (seen, sum) = (
+            QUEUED.load(Ordering::Relaxed),
+            QUEUED_SUM.load(Ordering::Relaxed),
+        );
         ensure!(
             seen == sent && sum == sent_sum,
             "{sent} signals were queued and {seen} seen; the sum of their values is {sum}, not {sent_sum}"
@@ -150,6 +157,11 @@ pub(super) fn run(stop: Stop) -> Result<String> {
         fired >= due && fired <= possible,
         "a timer of {PERIOD:?} fired {fired} times; at least {due} were due and {possible} were possible"
     );
-    ensure!(latest < LATEST, "a sleep of {SLEEP:?} ended {latest:?} late");
-    Ok(format!("{fired} timer signals, {sent} queued signals, latest wake-up {latest:?}"))
+    ensure!(
+        latest < LATEST,
+        "a sleep of {SLEEP:?} ended {latest:?} late"
+    );
+    Ok(format!(
+        "{fired} timer signals, {sent} queued signals, latest wake-up {latest:?}"
+    ))
 }

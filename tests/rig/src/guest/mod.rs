@@ -35,8 +35,18 @@ pub(crate) enum Task {
     Script(PathBuf, Vec<String>),
     /// One shell command.
     Line(String),
-    /// A shell on the console, of this many rows and columns if known.
-    Interactive(Option<(u16, u16)>),
+    /// A shell on the console.
+    Interactive,
+}
+
+/// What the guest's end of the clean channel looks like. It is a serial line,
+/// so the guest cannot find out by itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Screen {
+    /// Someone sees colours.
+    pub(crate) colour: bool,
+    /// Rows and columns.
+    pub(crate) size: Option<(u16, u16)>,
 }
 
 /// What goes into one guest.
@@ -50,6 +60,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) suites: PathBuf,
     /// What it does.
     pub(crate) task: Task,
+    /// Where its output is seen.
+    pub(crate) screen: Screen,
     /// A folder to be found at /with.
     pub(crate) with: Option<PathBuf>,
     /// Extras.

@@ -90,6 +90,9 @@ fn make(against: &Against, flavour: Flavour, folder: &Path) -> Result<Vec<PathBu
         .arg(format!("M={}", folder.display()));
     if let Some(compiler) = against.compiler {
         command.arg(format!("CC={compiler}"));
+        // Type information for debuggers, which newer headers would make with
+        // pahole: one more package, and nothing here reads it.
+        command.arg("CONFIG_DEBUG_INFO_BTF_MODULES=");
     }
     if flavour == Flavour::Testing {
         command.arg("MERCURY_TESTING=1");

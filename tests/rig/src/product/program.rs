@@ -28,7 +28,14 @@ pub(super) fn build(paths: &Paths) -> Result<Vec<PathBuf>> {
             .args(["--target", TARGET])
             .arg("--target-dir")
             .arg(&directory)
-            .env("RUSTFLAGS", "-C target-feature=+crt-static"),
+            .env(
+                "RUSTFLAGS",
+                "-C target-feature=+crt-static -C strip=debuginfo",
+            )
+            // Optimisation across crates pays in the image, which a CPU's
+            // blackout hangs on; here it would only make each build wait.
+            .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
     )
     .context("building the tool and the guest's programs")?;
     let folder = directory.join(TARGET).join("release");

@@ -6,7 +6,7 @@ use super::report::{Fate, Report};
 use super::skips::{Skip, permitted};
 use crate::arguments::Test;
 use crate::boot::{self, Deadlines, Machine, Outcome, Wishes};
-use crate::guest::{Need, Task, kexec_program};
+use crate::guest::{Need, Screen, Task, kexec_program};
 use crate::kernel::{self, Kernel};
 use crate::launch::Launch;
 use crate::paths::Paths;
@@ -134,6 +134,7 @@ fn row_fate(
         kernel: &kernel,
         products: &products,
         task: Task::Script(row.script(paths), row.arguments.clone()),
+        screen: Screen::default(),
         with: row
             .with
             .as_ref()

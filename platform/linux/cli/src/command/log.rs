@@ -37,11 +37,11 @@ struct Lost {
 /// Shows the ring, and what comes after it.
 pub(crate) fn run(options: &Log, output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
-    // For people ticks become seconds. Only `status` knows the frequency.
+    // For people ticks become seconds. The module knows the frequency.
     let khz = if output.json {
         0
     } else {
-        device.status()?.tsc_khz
+        device.info()?.tsc_khz
     };
     let mut reader = Reader {
         expected: None,

@@ -50,7 +50,7 @@ struct Raw {
 /// Reads and shows.
 pub(crate) fn run(options: &Samples, output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
-    let khz = device.status()?.tsc_khz;
+    let khz = device.info()?.tsc_khz;
     let batch = device.samples(options.from)?;
     let answer = answer(&batch.items, batch.next, khz, options.raw);
     output.answer(&answer, || text(&answer, options.per_cpu))?;

@@ -20,7 +20,6 @@ struct Answer {
     stage2: Stage2,
     ledger: Ledger,
     totals: Totals,
-    tsc_khz: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -165,7 +164,6 @@ fn answer(status: &Status, records: &[Record]) -> Answer {
             detaches: totals.detaches,
             attaches_refused: totals.attaches_refused,
         },
-        tsc_khz: status.tsc_khz,
     }
 }
 

@@ -24,6 +24,7 @@ fn findings(verdicts: Vec<Verdict>) -> Findings {
         image_name: "mercury/mercury-x86_64.img".to_owned(),
         image_sha256: [0xab; 32],
         version: "0.1.0".to_owned(),
+        tsc_khz: 1_000_000,
     };
     Findings {
         device: "open",
