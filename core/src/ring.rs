@@ -189,11 +189,15 @@ mod tests {
                 });
             }
             let (mut next, mut found) = (1, 0);
-            while writers.load(Ordering::Acquire) > 0 {
+            loop {
+                let over = writers.load(Ordering::Acquire) == 0;
                 while let Some((sequence, words)) = ring.read(next) {
                     assert!(words.iter().all(|word| *word == words[0]), "{words:x?}");
                     assert!(sequence >= next);
                     (next, found) = (sequence + 1, found + 1);
+                }
+                if over {
+                    break;
                 }
             }
             assert!(found > 0);

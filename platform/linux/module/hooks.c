@@ -14,12 +14,14 @@
  * Reboot, power-off and ordinary kexec: detach.
  */
 #include <linux/cpu.h>
+#include <linux/delay.h>
 #include <linux/cpuhotplug.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/percpu.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
+#include <linux/version.h>
 #include <linux/workqueue.h>
 
 #include "mercury.h"
@@ -35,6 +37,27 @@ static unsigned int rope_seconds;
 u32 mercury_hotplug_why(int cpu)
 {
 	return per_cpu(why_native, cpu);
+}
+
+/* ---- no sleep during a switch ---- */
+
+unsigned int mercury_no_sleep(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 0)
+	return lock_system_sleep();
+#else
+	lock_system_sleep();
+	return 0;
+#endif
+}
+
+void mercury_sleep_again(unsigned int flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 1, 0)
+	unlock_system_sleep(flags);
+#else
+	unlock_system_sleep();
+#endif
 }
 
 /* ---- hot-plug ---- */
@@ -111,9 +134,28 @@ out:
 
 /* ---- sleep and the end ---- */
 
+/*
+ * A callback runs with its chain locked, and a detach that unregisters it waits
+ * for the chain with the machine locked. Sleep never meets a switch
+ * (lock_system_sleep), and neither does a reboot by system call; for the rest
+ * (sysrq, thermal shutdown) the callback gives way after a while.
+ */
+static bool take_machine(void)
+{
+	unsigned long deadline = jiffies + msecs_to_jiffies(2 * MERCURY_DEADLINE_MS);
+
+	while (!mutex_trylock(&mercury_machine.lock)) {
+		if (time_after(jiffies, deadline))
+			return false;
+		msleep(1);
+	}
+	return true;
+}
+
 static void leave_for(u64 event)
 {
-	mutex_lock(&mercury_machine.lock);
+	if (!take_machine())
+		return;
 	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
 		int error = mercury_switch_out();
 
@@ -129,7 +171,8 @@ static void return_after(u64 event)
 {
 	struct mercury_verdict refusal;
 
-	mutex_lock(&mercury_machine.lock);
+	if (!take_machine())
+		return;
 	if (mercury_machine.stage == MERCURY_STAGE_PARKED) {
 		int error = mercury_switch_in(&refusal);
 
@@ -213,6 +256,7 @@ void mercury_hooks_clear(void)
 static void pull(struct work_struct *work)
 {
 	struct mercury_verdict refusal;
+	unsigned int sleep = mercury_no_sleep();
 
 	mutex_lock(&mercury_machine.lock);
 	if (rope_seconds && mercury_machine.stage != MERCURY_STAGE_NATIVE) {
@@ -221,6 +265,7 @@ static void pull(struct work_struct *work)
 		mercury_detach(&refusal);
 	}
 	mutex_unlock(&mercury_machine.lock);
+	mercury_sleep_again(sleep);
 }
 
 static DECLARE_DELAYED_WORK(rope, pull);

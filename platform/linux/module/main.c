@@ -33,13 +33,28 @@ static void refuse(struct mercury_verdict *refusal, u32 requirement, int error, 
 	mercury_verdict_set(refusal, requirement, -1, error, 0, detail);
 }
 
-/* Takes the machine, or says that it is busy. */
-static int take(struct mercury_verdict *refusal)
+static atomic_t switching = ATOMIC_INIT(0);
+
+/*
+ * Takes the machine for a switch, or says that another one is under way. Sleep
+ * is held off first: its callbacks want the machine's lock.
+ */
+static int take(struct mercury_verdict *refusal, unsigned int *sleep)
 {
-	if (mutex_trylock(&mercury_machine.lock))
-		return 0;
-	refuse(refusal, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
-	return -EBUSY;
+	if (atomic_cmpxchg(&switching, 0, 1)) {
+		refuse(refusal, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
+		return -EBUSY;
+	}
+	*sleep = mercury_no_sleep();
+	mutex_lock(&mercury_machine.lock);
+	return 0;
+}
+
+static void give(unsigned int sleep)
+{
+	mutex_unlock(&mercury_machine.lock);
+	mercury_sleep_again(sleep);
+	atomic_set_release(&switching, 0);
 }
 
 static int do_info(struct mercury_info *info)
@@ -81,11 +96,12 @@ static int do_check(struct mercury_check *check)
 static int do_attach(struct mercury_attach *attach)
 {
 	struct mercury_verdict *refusal = &attach->refusal;
+	unsigned int sleep;
 	int error;
 
 	if (attach->flags & ~MERCURY_ATTACH_DRY_RUN || attach->reserved || attach->rope_seconds > 86400 * 365)
 		return -EINVAL;
-	error = take(refusal);
+	error = take(refusal, &sleep);
 	if (error)
 		return error;
 	mercury_inject_reset();
@@ -97,26 +113,28 @@ static int do_attach(struct mercury_attach *attach)
 	} else if (!(attach->flags & MERCURY_ATTACH_DRY_RUN)) {
 		mercury_rope_set(attach->rope_seconds);
 	}
-	mutex_unlock(&mercury_machine.lock);
+	give(sleep);
 	return error;
 }
 
 static int do_detach(struct mercury_request *request)
 {
-	int error = take(&request->refusal);
+	unsigned int sleep;
+	int error = take(&request->refusal, &sleep);
 
 	if (error)
 		return error;
 	error = mercury_detach(&request->refusal);
 	if (!error)
 		mercury_rope_cancel();
-	mutex_unlock(&mercury_machine.lock);
+	give(sleep);
 	return error;
 }
 
 static int do_keep(struct mercury_request *request)
 {
-	int error = take(&request->refusal);
+	unsigned int sleep;
+	int error = take(&request->refusal, &sleep);
 
 	if (error)
 		return error;
@@ -126,7 +144,7 @@ static int do_keep(struct mercury_request *request)
 	} else if (mercury_rope_cancel()) {
 		mercury_note(MERCURY_EVENT_KEPT, MERCURY_INFORMATION, -1, 0, 0, 0, 0);
 	}
-	mutex_unlock(&mercury_machine.lock);
+	give(sleep);
 	return error;
 }
 

@@ -146,6 +146,9 @@ u64 mercury_enter_here(void);				/* this CPU, by hot-plug */
 u64 mercury_leave_here(void);
 
 /* ---- hooks.c ---- */
+/* Around a switch: the machine neither sleeps nor reboots meanwhile. */
+unsigned int mercury_no_sleep(void);
+void mercury_sleep_again(unsigned int flags);
 int mercury_hooks_set(void);
 void mercury_hooks_clear(void);
 void mercury_rope_set(unsigned int seconds);

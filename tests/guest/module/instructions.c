@@ -8,7 +8,9 @@
  * path, in Linux's order: VM_HSAVE_PA to 0, STGI, EFER without SVME.
  */
 #include <linux/errno.h>
+#include <linux/gfp.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/string.h>
 #include <asm/msr-index.h>
 
@@ -17,6 +19,7 @@
 struct job {
 	const char *name;
 	u64 rax;
+	u64 page; /* physical address */
 	int trap;
 	u64 answered;
 	u64 efer;
@@ -25,17 +28,21 @@ struct job {
 };
 
 /*
- * RAX is no address that any of them would take: if one were let through it
- * would raise a protection fault and not do harm.
+ * RAX is the address of a page of our own: a bad address would raise a
+ * protection fault before the interception is looked at (APM 15.9), and hide it.
+ * Whether there was a trap is kept elsewhere, as the fixup leaves it in RAX.
  */
 #define TRAP_OF(instruction)                                                   \
 	({                                                                     \
-		long rax_ = -1;                                                \
+		u64 rax_ = job->page;                                          \
+		int faulted_ = 1;                                              \
 		asm volatile("1:	" instruction "\n"                    \
+			     "	xorl %[faulted], %[faulted]\n"                \
 			     "2:\n"                                            \
 			     _ASM_EXTABLE_FAULT(1b, 2b)                        \
-			     : "+a"(rax_) : : "memory", "cc");                 \
-		(int)rax_;                                                     \
+			     : "+a"(rax_), [faulted] "+r"(faulted_)            \
+			     : : "memory", "cc");                              \
+		faulted_ ? (int)rax_ : NO_TRAP;                                \
 	})
 
 static void vmmcall(struct job *job)
@@ -99,11 +106,17 @@ int command_instruction(const char *words, struct answer *answer)
 	struct job job = { .trap = NO_TRAP };
 	char name[16];
 	int cpu, error;
+	void *page;
 
 	if (sscanf(words, "%d %15s %llx", &cpu, name, &job.rax) < 2)
 		return -EINVAL;
 	job.name = name;
+	page = (void *)get_zeroed_page(GFP_KERNEL);
+	if (!page)
+		return -ENOMEM;
+	job.page = __pa(page);
 	error = on_cpu(cpu, execute, &job);
+	free_page((unsigned long)page);
 	if (error)
 		return error;
 	if (!job.known)

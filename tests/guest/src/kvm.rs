@@ -57,7 +57,20 @@ fn owned(descriptor: i32) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(descriptor) }
 }
 
-fn map(length: usize, flags: i32, descriptor: i32) -> Result<*mut u8> {
+/// A mapping; a mapped virtual CPU would keep its machine alive, so it ends.
+struct Mapping {
+    start: *mut u8,
+    length: usize,
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, and nobody keeps a pointer into it.
+        let _ = unsafe { libc::munmap(self.start.cast(), self.length) };
+    }
+}
+
+fn map(length: usize, flags: i32, descriptor: i32) -> Result<Mapping> {
     // SAFETY: a new mapping at an address of the kernel's choice.
     let memory = unsafe {
         libc::mmap(
@@ -74,7 +87,10 @@ fn map(length: usize, flags: i32, descriptor: i32) -> Result<*mut u8> {
         "mmap: {}",
         Error::last_os_error()
     );
-    Ok(memory.cast())
+    Ok(Mapping {
+        start: memory.cast(),
+        length,
+    })
 }
 
 impl Machine {
@@ -95,9 +111,9 @@ impl Machine {
     pub(crate) fn run_hlt(&self) -> Result<()> {
         let memory = map(GUEST_BYTES, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1)?;
         // SAFETY: ours, and not empty.
-        unsafe { memory.write(HLT) };
+        unsafe { memory.start.write(HLT) };
         // slot, flags, guest address, size, user address
-        let region: [u64; 4] = [0, 0, GUEST_BYTES as u64, memory as u64];
+        let region: [u64; 4] = [0, 0, GUEST_BYTES as u64, memory.start as u64];
         call(
             &self.machine,
             SET_USER_MEMORY_REGION,
@@ -117,7 +133,7 @@ impl Machine {
         registers[17] = 2; // RFLAGS; RIP, before it, is 0
         call(&cpu, SET_REGS, registers.as_ptr() as u64).context("KVM_SET_REGS")?;
         call(&cpu, RUN, 0).context("KVM_RUN")?;
-        let reason = state.wrapping_add(EXIT_REASON).cast::<u32>();
+        let reason = state.start.wrapping_add(EXIT_REASON).cast::<u32>();
         // SAFETY: within the mapping, aligned.
         let reason = unsafe { reason.read_volatile() };
         ensure!(

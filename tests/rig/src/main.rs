@@ -87,12 +87,12 @@ fn build(paths: &Paths, arguments: &arguments::Build) -> Result<()> {
 }
 
 fn show(products: &product::Products) {
-    for path in products
+    for product in products
         .image
         .iter()
         .chain(&products.modules)
         .chain(&products.programs)
     {
-        println!("{}", path.display());
+        println!("{}", product.path.display());
     }
 }

@@ -143,17 +143,28 @@ impl Guest<'_> {
     }
 
     fn mercury(&self, tree: &mut Tree) -> Result<()> {
-        for program in &self.products.programs {
-            let name = program.file_name().unwrap_or_default().to_string_lossy();
-            tree.copy(&format!("bin/{name}"), program, 0o755)?;
+        let products = self.products;
+        for program in &products.programs {
+            tree.file(
+                &format!("bin/{}", program.name()),
+                0o755,
+                program.contents.clone(),
+            );
         }
-        for module in &self.products.modules {
-            let name = module.file_name().unwrap_or_default().to_string_lossy();
-            let at = format!("lib/modules/{}/extra/{name}", self.kernel.release);
-            tree.copy(&at, module, 0o644)?;
+        for module in &products.modules {
+            let at = format!(
+                "lib/modules/{}/extra/{}",
+                self.kernel.release,
+                module.name()
+            );
+            tree.file(&at, 0o644, module.contents.clone());
         }
-        if let Some(image) = &self.products.image {
-            tree.copy("lib/firmware/mercury/mercury-x86_64.img", image, 0o644)?;
+        if let Some(image) = &products.image {
+            tree.file(
+                "lib/firmware/mercury/mercury-x86_64.img",
+                0o644,
+                image.contents.clone(),
+            );
         }
         if self.suites.is_dir() {
             tree.copy_folder("tests", &self.suites)?;
@@ -200,16 +211,20 @@ impl Guest<'_> {
                 tree.file("mercury/arguments", 0o644, lines);
             }
             Task::Line(line) => tree.file("mercury/script", 0o644, format!("{line}\n")),
-            Task::Interactive(size) => {
-                tree.file("mercury/interactive", 0o644, "");
-                if let Some((rows, columns)) = size {
-                    tree.file(
-                        "mercury/size",
-                        0o644,
-                        format!("rows {rows} cols {columns}\n"),
-                    );
-                }
-            }
+            Task::Interactive => tree.file("mercury/interactive", 0o644, ""),
+        }
+        if self.screen.colour {
+            tree.file("mercury/colour", 0o644, "");
+        }
+        if let Some((rows, columns)) = self.screen.size {
+            tree.file(
+                "mercury/size",
+                0o644,
+                format!(
+                    "rows {rows} cols {columns}
+"
+                ),
+            );
         }
         Ok(())
     }

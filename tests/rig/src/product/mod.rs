@@ -34,37 +34,61 @@ impl Flavour {
     }
 }
 
+/// One built file, read while nobody else could build: what a guest gets is of
+/// one piece even if another rig builds something else a moment later.
+#[derive(Debug)]
+pub(crate) struct Product {
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// What it held when it was built.
+    pub(crate) contents: Vec<u8>,
+}
+
+impl Product {
+    fn read(path: PathBuf) -> Result<Self> {
+        let contents = fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
+        Ok(Self { path, contents })
+    }
+
+    /// The file's name.
+    pub(crate) fn name(&self) -> String {
+        self.path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    }
+}
+
 /// Everything built for one kernel and flavour.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Products {
     /// The flat image.
-    pub(crate) image: Option<PathBuf>,
+    pub(crate) image: Option<Product>,
     /// mercury.ko, and the test module.
-    pub(crate) modules: Vec<PathBuf>,
+    pub(crate) modules: Vec<Product>,
     /// Static programs.
-    pub(crate) programs: Vec<PathBuf>,
+    pub(crate) programs: Vec<Product>,
 }
 
 /// Builds what a guest with this kernel needs.
 pub(crate) fn build(paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<Products> {
     let _alone = alone(paths)?;
-    let programs = program::build(paths)?;
     let mut products = Products {
-        programs,
+        programs: read_all(program::build(paths)?)?,
         ..Products::default()
     };
     if has_module(paths) {
         let image = image::build(paths, flavour)?;
-        products.modules = module::build(
-            paths,
-            &module::Against::kernel(kernel),
-            flavour,
-            &image,
-            true,
-        )?;
-        products.image = Some(image);
+        let against = module::Against::kernel(kernel);
+        products.modules = read_all(module::build(paths, &against, flavour, &image, true)?)?;
+        products.image = Some(Product::read(image)?);
     }
     Ok(products)
+}
+
+fn read_all(files: Vec<PathBuf>) -> Result<Vec<Product>> {
+    files.into_iter().map(Product::read).collect()
 }
 
 /// The image alone.
@@ -90,8 +114,8 @@ pub(crate) fn build_for_headers(
     let against = module::Against::directory(headers)?;
     let modules = module::build(paths, &against, flavour, &image, false)?;
     Ok(Products {
-        image: Some(image),
-        modules,
+        image: Some(Product::read(image)?),
+        modules: read_all(modules)?,
         programs: Vec::new(),
     })
 }

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// The status by which a suite says that it cannot run here.
@@ -27,7 +28,7 @@ const SHOWN_LINES: usize = 40;
 #[derive(Debug, Default)]
 struct Stock {
     kernels: HashMap<String, Kernel>,
-    products: HashMap<(String, &'static str), Products>,
+    products: HashMap<(String, &'static str), Rc<Products>>,
 }
 
 impl Stock {
@@ -40,12 +41,17 @@ impl Stock {
         Ok(kernel)
     }
 
-    fn products(&mut self, paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<Products> {
+    fn products(
+        &mut self,
+        paths: &Paths,
+        kernel: &Kernel,
+        flavour: Flavour,
+    ) -> Result<Rc<Products>> {
         let key = (kernel.release.clone(), flavour.name());
         if let Some(products) = self.products.get(&key) {
             return Ok(products.clone());
         }
-        let products = product::build(paths, kernel, flavour)?;
+        let products = Rc::new(product::build(paths, kernel, flavour)?);
         self.products.insert(key, products.clone());
         Ok(products)
     }
@@ -125,7 +131,7 @@ fn row_fate(
     let machine = Machine::new(&board, accel, wishes)?;
     let kernel = stock.kernel(paths, &row.kernel)?;
     let products = if row.bare {
-        Products::default()
+        Rc::default()
     } else {
         stock.products(paths, &kernel, row.flavour)?
     };
