@@ -69,7 +69,7 @@ if [ "$route" = debian ]; then
 fi
 
 if [ -n "$missing" ]; then
-    command -v apt-get >/dev/null 2>&1 || fail "this machine has no apt-get, and these packages (Debian's names) are missing:$missing. Install what corresponds to them, then run this again."
+    command -v apt-get >/dev/null 2>&1 || fail "this machine has no apt-get, and these packages (Debian's names) are missing:$missing. Install what corresponds to them (for the Rust packages: rustup), then run this again."
     as_root=
     if [ "$(id -u)" != 0 ]; then
         command -v sudo >/dev/null 2>&1 || fail "these packages are missing:$missing. Neither root nor sudo is at hand: run 'apt-get install --no-install-recommends$missing' as root, then run this again."
@@ -84,4 +84,11 @@ if [ -n "$missing" ]; then
         fail "'apt-get install$missing' failed; its message stands above"
 fi
 
-exec sh "$here/toolchain.sh" "$route"
+status=0
+sh "$here/toolchain.sh" "$route" || status=$?
+if [ $status = 3 ] && [ -z "${MERCURY_TOOLCHAIN:-}" ] && command -v apt-get >/dev/null 2>&1; then
+    say "rustup could not install the toolchain: taking Debian's compiler instead"
+    export MERCURY_TOOLCHAIN=debian
+    exec sh "$here/setup.sh" "$wanted"
+fi
+exit $status

@@ -67,9 +67,9 @@ from_rustup() {
     if ! bin=$(rustup_bin); then
         [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] || fail "RUSTUP_AUTO_INSTALL=0, and rustup's toolchain lacks $targets or is older than 1.$oldest_minor; MERCURY_TOOLCHAIN=debian takes Debian's compiler instead"
         say "about to install with rustup: toolchain stable with $targets, rustfmt, clippy"
+        # Status 3 tells set-up that Debian's compiler may be taken instead.
         rustup toolchain install stable --profile minimal --no-self-update \
-            --component rustfmt --component clippy --target "$(echo $targets | tr ' ' ,)" >&2 ||
-            fail "rustup could not install the toolchain; MERCURY_TOOLCHAIN=debian takes Debian's compiler instead"
+            --component rustfmt --component clippy --target "$(echo $targets | tr ' ' ,)" >&2 || exit 3
         bin=$(rustup_bin) || fail "rustup's stable toolchain is still not usable: it must be 1.$oldest_minor or newer and have $targets"
     fi
     remember "$bin"

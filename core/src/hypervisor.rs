@@ -144,10 +144,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         *self.prepared.lock() = None;
         let tables = LentTables::new(plan.lent, plan.first_free, access);
         let mut map = Stage2::new(plan.shape, tables)?;
-        let zeros = map
-            .memory_mut()
-            .take()
-            .ok_or(Error::FramesExhausted)?;
+        let zeros = map.memory_mut().take().ok_or(Error::FramesExhausted)?;
         for word in 0..(PAGE_SIZE / 8) as usize {
             map.memory_mut().write(zeros, word, 0);
         }
@@ -314,8 +311,8 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         };
         let proof = prepared.plan.proof;
         let target = with(proof).map(|page| (page.identity(), Access::All));
-        let covered = prepared.plan.lent.covers(proof.plain)
-            || prepared.plan.lent.covers(proof.other);
+        let covered =
+            prepared.plan.lent.covers(proof.plain) || prepared.plan.lent.covers(proof.other);
         if covered {
             return Answer::Failed(Error::BadAddress);
         }

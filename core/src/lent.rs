@@ -75,10 +75,10 @@ impl Lent {
     pub fn number(&self, address: HostPhysical) -> Option<u64> {
         let mut before = 0;
         for block in self.blocks {
-            if let Some(offset) = address.0.checked_sub(block.start) {
-                if offset / PAGE_SIZE < block.pages {
-                    return Some(before + offset / PAGE_SIZE);
-                }
+            if let Some(offset) = address.0.checked_sub(block.start)
+                && offset / PAGE_SIZE < block.pages
+            {
+                return Some(before + offset / PAGE_SIZE);
             }
             before += block.pages;
         }
@@ -105,7 +105,11 @@ pub struct LentTables<A> {
 impl<A: FrameAccess> LentTables<A> {
     /// All frames from number `first` on.
     pub const fn new(lent: Lent, first: u64, access: A) -> Self {
-        Self { lent, next: first, access }
+        Self {
+            lent,
+            next: first,
+            access,
+        }
     }
 
     /// The frames behind it.
@@ -149,8 +153,14 @@ mod tests {
 
     fn two_blocks() -> Lent {
         Lent::new(&[
-            Block { start: 0x8000, pages: 2 },
-            Block { start: 0x1000, pages: 3 },
+            Block {
+                start: 0x8000,
+                pages: 2,
+            },
+            Block {
+                start: 0x1000,
+                pages: 3,
+            },
         ])
         .unwrap()
     }
@@ -170,10 +180,28 @@ mod tests {
     #[test]
     fn contradictory_lists_are_refused() {
         const LISTS: [&[Block]; 4] = [
-            &[Block { start: 0x1000, pages: 0 }],
-            &[Block { start: 0x1001, pages: 1 }],
-            &[Block { start: 0x1000, pages: 2 }, Block { start: 0x2000, pages: 1 }],
-            &[Block { start: 0x1000, pages: u64::MAX }],
+            &[Block {
+                start: 0x1000,
+                pages: 0,
+            }],
+            &[Block {
+                start: 0x1001,
+                pages: 1,
+            }],
+            &[
+                Block {
+                    start: 0x1000,
+                    pages: 2,
+                },
+                Block {
+                    start: 0x2000,
+                    pages: 1,
+                },
+            ],
+            &[Block {
+                start: 0x1000,
+                pages: u64::MAX,
+            }],
         ];
         for blocks in LISTS {
             assert_eq!(Lent::new(blocks).unwrap_err(), Error::BadParameters);

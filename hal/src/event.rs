@@ -68,8 +68,8 @@ events! {
     HoleStore = 7, Warning, "store of {1d} bytes to Mercury's frame at {0} dropped, instruction at {2}";
     /// An access to our frames answered by a fault.
     HoleRefused = 8, Warning, "access to Mercury's frame at {0} refused with a protection fault (access {1}, instruction at {2})";
-    /// A fault outside iomem.
-    MappedOnDemand = 9, Information, "address {0} is not named by iomem: mapped at once";
+    /// A fault on an address that was not mapped.
+    MappedOnDemand = 9, Information, "address {0} was not in the nested map: mapped at once";
     /// A fault that could not be mapped.
     NotMapped = 10, Error, "address {0} could not be mapped (code {1d}); the guest got a protection fault";
     /// The guest used a virtualization instruction.

@@ -235,7 +235,7 @@ static int do_samples(struct mercury_samples *request)
 	return error;
 }
 
-/* A visit for one request that names a CPU. */
+/* A visit for one request that names a CPU. The machine's lock is held. */
 static int visit_cpu(u32 cpu, struct mercury_visit *visit)
 {
 	int error = -EINVAL;
@@ -290,7 +290,9 @@ static int do_null_calls(struct mercury_null_calls *calls)
 		return -ENOMEM;
 	visit->kind = MERCURY_VISIT_NULL_CALLS;
 	visit->arguments[0] = calls->count;
+	mutex_lock(&mercury_machine.lock);
 	error = visit_cpu(calls->cpu, visit);
+	mutex_unlock(&mercury_machine.lock);
 	calls->answered = mercury_succeeded(visit->status);
 	calls->ticks = visit->end - visit->begin;
 	kfree(visit);

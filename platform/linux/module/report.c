@@ -25,7 +25,7 @@
 static struct mercury_record *records;
 static struct mercury_sample *samples;
 static u64 last_record, last_sample;
-static DEFINE_SPINLOCK(ring_lock);
+static DEFINE_RAW_SPINLOCK(ring_lock);	/* the walk takes it with preemption off */
 
 int mercury_report_init(void)
 {
@@ -49,10 +49,10 @@ static void append(struct mercury_record record)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ring_lock, flags);
+	raw_spin_lock_irqsave(&ring_lock, flags);
 	record.sequence = ++last_record;
 	records[record.sequence % RECORDS] = record;
-	spin_unlock_irqrestore(&ring_lock, flags);
+	raw_spin_unlock_irqrestore(&ring_lock, flags);
 }
 
 void mercury_note(u16 event, u8 level, int cpu, u64 a, u64 b, u64 c, u64 d)
@@ -107,14 +107,14 @@ unsigned int mercury_log_copy(u64 *from, struct mercury_record *to, unsigned int
 	unsigned int count = 0;
 	unsigned long flags;
 
-	spin_lock_irqsave(&ring_lock, flags);
+	raw_spin_lock_irqsave(&ring_lock, flags);
 	if (last_record >= RECORDS && *from <= last_record - RECORDS)
 		*from = last_record - RECORDS + 1;
 	if (!*from)
 		*from = 1;
 	while (count < capacity && *from <= last_record)
 		to[count++] = records[(*from)++ % RECORDS];
-	spin_unlock_irqrestore(&ring_lock, flags);
+	raw_spin_unlock_irqrestore(&ring_lock, flags);
 	return count;
 }
 
@@ -124,12 +124,12 @@ void mercury_sample(u32 kind, u32 cpu, u64 begin, u64 end)
 {
 	unsigned long flags;
 
-	spin_lock_irqsave(&ring_lock, flags);
+	raw_spin_lock_irqsave(&ring_lock, flags);
 	last_sample++;
 	samples[last_sample % SAMPLES] = (struct mercury_sample) {
 		.sequence = last_sample, .kind = kind, .cpu = cpu, .begin = begin, .end = end,
 	};
-	spin_unlock_irqrestore(&ring_lock, flags);
+	raw_spin_unlock_irqrestore(&ring_lock, flags);
 }
 
 unsigned int mercury_samples_copy(u64 *from, struct mercury_sample *to, unsigned int capacity)
@@ -137,14 +137,14 @@ unsigned int mercury_samples_copy(u64 *from, struct mercury_sample *to, unsigned
 	unsigned int count = 0;
 	unsigned long flags;
 
-	spin_lock_irqsave(&ring_lock, flags);
+	raw_spin_lock_irqsave(&ring_lock, flags);
 	if (last_sample >= SAMPLES && *from <= last_sample - SAMPLES)
 		*from = last_sample - SAMPLES + 1;
 	if (!*from)
 		*from = 1;
 	while (count < capacity && *from <= last_sample)
 		to[count++] = samples[(*from)++ % SAMPLES];
-	spin_unlock_irqrestore(&ring_lock, flags);
+	raw_spin_unlock_irqrestore(&ring_lock, flags);
 	return count;
 }
 

@@ -407,7 +407,10 @@ int mercury_switch_in(struct mercury_verdict *refusal)
 		return -ENOMEM;
 	}
 	cpus_read_lock();
+	/* Nobody gets between two CPUs: the walk is over in microseconds. */
+	preempt_disable();
 	result = mercury_walk_in(&walk, stroll);
+	preempt_enable();
 	if (result.stop == MERCURY_WALK_DONE)
 		machine.stage = MERCURY_STAGE_ATTACHED;
 	cpus_read_unlock();
@@ -449,6 +452,7 @@ int mercury_switch_out(void)
 	int cpu, error = 0;
 
 	cpus_read_lock();
+	preempt_disable();
 	for_each_online_cpu(cpu) {
 		int one = call_cpu(stroll, cpu, MERCURY_CALL_DETACH, 0);
 
@@ -460,6 +464,7 @@ int mercury_switch_out(void)
 			error = one;	/* ENXIO: it was native already */
 		}
 	}
+	preempt_enable();
 	if (!error)
 		machine.stage = MERCURY_STAGE_PARKED;
 	cpus_read_unlock();

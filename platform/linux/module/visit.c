@@ -5,7 +5,8 @@
  * It is an IPI, and every wait for it has a deadline: a CPU that does not come
  * in time finds its visit called off when it comes at last. Nothing here
  * allocates, and nothing is on the waiter's stack, so a late CPU touches
- * nothing that is gone.
+ * nothing that is gone. There is one visitor at a time: whoever holds the
+ * machine's lock. The waiter spins: an IPI is faster than a sleep.
  */
 #include <linux/io.h>
 #include <linux/cpumask.h>
@@ -30,7 +31,6 @@ struct slot {
 };
 
 static DEFINE_PER_CPU(struct slot, slots);
-static DEFINE_MUTEX(one_visitor);
 
 /* The descriptor behind a selector, 0 for a null one: the image cannot read
  * the kernel's tables. */
@@ -151,38 +151,28 @@ static void arrive(void *info)
 	atomic_set_release(&slot->state, DONE);
 }
 
+/* The machine's lock is held. */
 int mercury_visit(int cpu, struct mercury_visit *visit)
 {
 	unsigned long deadline = jiffies + msecs_to_jiffies(MERCURY_DEADLINE_MS);
 	struct slot *slot = per_cpu_ptr(&slots, cpu);
-	int error = 0;
+	int error;
 
-	mutex_lock(&one_visitor);
-	if (mercury_inject(MERCURY_POINT_ARRIVE, cpu)) {
-		error = -ETIMEDOUT;
-		goto out;
-	}
+	if (mercury_inject(MERCURY_POINT_ARRIVE, cpu))
+		return -ETIMEDOUT;
 	slot->visit = *visit;
 	slot->csd.func = arrive;
 	slot->csd.info = slot;
 	atomic_set(&slot->state, SENT);
 	error = smp_call_function_single_async(cpu, &slot->csd);
-	if (error) {
+	if (error)
 		/* EBUSY: a visit that was called off has still not arrived. */
-		error = error == -EBUSY ? -ETIMEDOUT : error;
-		goto out;
-	}
+		return error == -EBUSY ? -ETIMEDOUT : error;
 	while (atomic_read_acquire(&slot->state) != DONE) {
-		if (time_after(jiffies, deadline) &&
-		    atomic_cmpxchg(&slot->state, SENT, IDLE) == SENT) {
-			error = -ETIMEDOUT;
-			goto out;
-		}
+		if (time_after(jiffies, deadline) && atomic_cmpxchg(&slot->state, SENT, IDLE) == SENT)
+			return -ETIMEDOUT;
 		cpu_relax();
-		cond_resched();
 	}
 	*visit = slot->visit;
-out:
-	mutex_unlock(&one_visitor);
-	return error;
+	return 0;
 }

@@ -54,6 +54,9 @@ enum Suite {
         /// How many round trips
         #[arg(long, default_value_t = 100)]
         count: u64,
+        /// Only these workers beside them
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
     },
     /// The demonstration: native, attached, native, and what it cost
     Demonstrate,
@@ -89,7 +92,11 @@ enum Suite {
     /// CPUs go offline and come back while attached
     Hotplug,
     /// Mercury broken on purpose: a check must fail for each mutant
-    Mutants,
+    Mutants {
+        /// Only these
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+    },
     /// Many round trips: free memory shows no slope
     Leak {
         /// How many round trips
@@ -129,7 +136,7 @@ fn run(suite: Suite) -> Result<()> {
             until_file,
             only,
         } => workload::suite(Duration::from_secs(seconds), until_file.as_deref(), &only),
-        Suite::Roundtrips { count } => suite::roundtrips::run(count),
+        Suite::Roundtrips { count, only } => suite::roundtrips::run(count, &only),
         Suite::Demonstrate => suite::demonstrate::run(),
         Suite::Residue { count } => suite::residue::run(count),
         Suite::Hole => suite::hole::run(),
@@ -140,7 +147,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Inject => suite::inject::run(),
         Suite::Nmi { count, gap_us } => suite::nmi::run(count, gap_us),
         Suite::Hotplug => suite::hotplug::run(),
-        Suite::Mutants => suite::mutants::run(),
+        Suite::Mutants { only } => suite::mutants::run(&only),
         Suite::Leak { count } => suite::leak::run(count),
         Suite::Idle { seconds } => suite::idle::run(seconds),
         Suite::Worker { name } => workload::worker(&name),

@@ -10,20 +10,22 @@
 //! can fail is a test of its own: headers with one small change each.
 
 use mercury_device::abi;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// A fact's name, and its number.
-type Facts = BTreeMap<String, u64>;
-
-fn header_path() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform/linux/module/mercury_abi.h")
-}
+use mercury_host_tests::header::Facts;
+use mercury_host_tests::header::disagreements;
+use mercury_host_tests::header::module;
+use mercury_host_tests::header::text;
+use mercury_host_tests::header::upper_snake;
+use mercury_host_tests::header::without_comments;
+use std::path::Path;
 
 fn header() -> String {
-    let path = header_path();
-    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    text(&module("mercury_abi.h"))
+}
+
+/// What the C compiler makes of it. `name` keeps tests apart.
+fn c_facts(name: &str, header: &str) -> Facts {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("abi-{name}"));
+    mercury_host_tests::header::c_facts(&directory, "mercury_abi.h", header)
 }
 
 /// What the mirror says.
@@ -45,118 +47,6 @@ fn rust_facts() -> Facts {
         );
     }
     facts
-}
-
-/// The text of a C file without its comments.
-fn without_comments(text: &str) -> String {
-    let mut result = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("/*") {
-        result.push_str(before);
-        rest = after.split_once("*/").expect("an open comment").1;
-    }
-    result + rest
-}
-
-/// Lines of C that print each fact of the header.
-fn prints(header: &str) -> Vec<String> {
-    let text = without_comments(header);
-    let mut prints = Vec::new();
-    let mut print = |name: &str, expression: &str| {
-        prints.push(format!(
-            "printf(\"%s=%llu\\n\", \"{name}\", (unsigned long long)({expression}));"
-        ));
-    };
-    let mut rest = text.as_str();
-    while let Some(at) = rest.find("struct mercury_") {
-        rest = &rest[at + "struct ".len()..];
-        let length = rest
-            .find(|c: char| !c.is_alphanumeric() && c != '_')
-            .unwrap();
-        let (name, after) = rest.split_at(length);
-        rest = after;
-        let Some(body) = after.trim_start().strip_prefix('{') else {
-            continue;
-        };
-        let body = body.split_once('}').expect("an open structure").0;
-        print(&format!("sizeof {name}"), &format!("sizeof(struct {name})"));
-        for declaration in body
-            .split(';')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-        {
-            let declarator = declaration.split('[').next().unwrap();
-            let field = declarator.split_whitespace().last().unwrap();
-            print(
-                &format!("offsetof {name}.{field}"),
-                &format!("offsetof(struct {name}, {field})"),
-            );
-            print(
-                &format!("sizeof {name}.{field}"),
-                &format!("sizeof(((struct {name} *)0)->{field})"),
-            );
-        }
-    }
-    for line in text.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        match words.as_slice() {
-            ["#define", name, _, ..] if name.starts_with("MERCURY_") => print(name, name),
-            [name, "=", ..] if name.starts_with("MERCURY_") => print(name, name),
-            _ => {}
-        }
-    }
-    prints
-}
-
-/// What the C compiler makes of a header. `name` keeps tests apart.
-fn c_facts(name: &str, header: &str) -> Facts {
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("abi-{name}"));
-    std::fs::create_dir_all(&directory).unwrap();
-    std::fs::write(directory.join("mercury_abi.h"), header).unwrap();
-    let source = directory.join("facts.c");
-    let program = directory.join("facts");
-    let body = prints(header).join("\n\t");
-    std::fs::write(
-        &source,
-        format!(
-            "#include <stddef.h>\n#include <stdio.h>\n#include \"mercury_abi.h\"\n\
-             int main(void)\n{{\n\t{body}\n\treturn 0;\n}}\n"
-        ),
-    )
-    .unwrap();
-    // -Wpadded: the header promises that all its padding is named.
-    let compiled = Command::new("cc")
-        .args(["-std=gnu11", "-Wall", "-Wpadded", "-Werror", "-o"])
-        .args([&program, &source])
-        .output()
-        .expect("a C compiler named cc");
-    assert!(
-        compiled.status.success(),
-        "{}",
-        String::from_utf8_lossy(&compiled.stderr)
-    );
-    let run = Command::new(&program).output().unwrap();
-    assert!(run.status.success());
-    String::from_utf8(run.stdout)
-        .unwrap()
-        .lines()
-        .map(|line| {
-            let (name, value) = line.split_once('=').unwrap();
-            (name.to_owned(), value.parse().unwrap())
-        })
-        .collect()
-}
-
-/// Every fact on which the two sides differ, or which only one of them has.
-fn disagreements(c: &Facts, rust: &Facts) -> Vec<String> {
-    let mut names: Vec<&String> = c.keys().chain(rust.keys()).collect();
-    names.sort();
-    names.dedup();
-    names
-        .into_iter()
-        .filter(|name| c.get(*name) != rust.get(*name))
-        .map(|name| format!("{name}: C {:?}, Rust {:?}", c.get(name), rust.get(name)))
-        .collect()
 }
 
 #[test]
@@ -266,25 +156,12 @@ fn a_changed_header_is_noticed() {
     }
 }
 
-/// `HotplugFailed` as `HOTPLUG_FAILED`.
-fn upper_snake(name: &str) -> String {
-    let mut result = String::new();
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && !result.is_empty() {
-            result.push('_');
-        }
-        result.push(character.to_ascii_uppercase());
-    }
-    result
-}
-
 /// The module writes records, too: its event codes are those of `mercury-hal`.
 /// They stand in a header of the kernel's side, which only a kernel build can
 /// compile; its text is enough here.
 #[test]
 fn the_module_knows_the_same_events() {
-    let path = header_path().with_file_name("mercury.h");
-    let text = without_comments(&std::fs::read_to_string(path).unwrap());
+    let text = without_comments(&text(&module("mercury.h")));
     let mut found = 0;
     for line in text.lines() {
         let Some((name, code)) = line.trim().strip_prefix("MERCURY_EVENT_").and_then(|rest| {

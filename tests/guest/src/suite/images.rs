@@ -3,6 +3,7 @@
 //! another version, or simply another one. The file is edited and put back.
 
 use crate::expect::{self, Refused};
+use crate::tool;
 use anyhow::{Context, Result, ensure};
 use mercury_device::{AttachOptions, Device, Requirement};
 use std::fs;
@@ -81,10 +82,10 @@ pub(crate) fn refusals(
     let attach = || expect::refused(device.attach(&AttachOptions::default()));
     fs::remove_file(&original.path)?;
     let said = attach().context("image missing")?;
+    let words = tool::refuses(&mut tool::mercury(&["attach"]), Requirement::ImageFound)?;
     ensure!(
-        said.detail.contains("firmware"),
-        "the refusal of a missing image does not say where it was looked for: '{}'",
-        said.detail
+        words.contains("/lib/firmware"),
+        "the tool does not say where it looked for the image: {words}"
     );
     judge(
         "image missing",

@@ -11,6 +11,8 @@ use mercury_device::{AttachOptions, Device, Requirement};
 /// An attach makes fewer allocations than this; more means that it never ends.
 const MOST_ALLOCATIONS: u32 = 4096;
 
+const HOOKS: u64 = 3;
+
 fn fails(device: &Device, point: &str, requirement: Requirement, cpu: Option<u32>) -> Result<()> {
     let set = parameters::set("inject", point)?;
     let said = expect::refused(device.attach(&AttachOptions::default()))
@@ -65,7 +67,16 @@ pub(crate) fn run() -> Result<()> {
     fails(&device, "prepare", Requirement::Prepare, None)?;
     fails(&device, "seal", Requirement::Seal, None)?;
     fails(&device, "signal", Requirement::Uninterrupted, None)?;
-    let mut points = u64::from(allocations) + 4;
+    // Hot-plug state, suspend notifier, reboot notifier.
+    for hook in 1..=HOOKS {
+        fails(
+            &device,
+            &format!("hooks:{hook}"),
+            Requirement::Prepare,
+            None,
+        )?;
+    }
+    let mut points = u64::from(allocations) + 4 + HOOKS;
     for cpu in machine::online()? {
         for (point, requirement) in [
             ("enter", Requirement::Entry),

@@ -8,7 +8,7 @@ use crate::kernel_log::KernelLog;
 use crate::probe::Probe;
 use crate::workload::Workload;
 use crate::{expect, machine, parameters};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mercury_device::{AttachOptions, Device, Level};
 
 /// Enough for both kinds of passage (planted or not) from each CPU.
@@ -84,7 +84,7 @@ fn recover(device: &Device) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(only: &[String]) -> Result<()> {
     let device = Device::open()?;
     parameters::need_testing()?;
     let probe = Probe::load()?;
@@ -93,7 +93,13 @@ pub(crate) fn run() -> Result<()> {
         bail!("without any mutant a check complains: {found}");
     }
     let mut unseen = Vec::new();
-    let mutants = parameters::mutants()?;
+    let mut mutants = parameters::mutants()?;
+    mutants.retain(|name| only.is_empty() || only.contains(name));
+    ensure!(
+        !mutants.is_empty(),
+        "the module knows none of the mutants {}",
+        only.join(", ")
+    );
     for name in &mutants {
         // Printed first: should the machine die of it, the console says of what.
         println!("mutant {name} ...");
@@ -119,8 +125,7 @@ pub(crate) fn run() -> Result<()> {
         bail!("after the last mutant was switched off: {first}");
     }
     println!(
-        "mutants: {} of {} noticed, and no complaint without one",
-        mutants.len(),
+        "mutants: all {} noticed, and no complaint without one",
         mutants.len()
     );
     Ok(())

@@ -18,7 +18,7 @@ use std::time::Instant;
 const LOST_KIB_PER_TRIP: i64 = 32;
 const WARMED_UP_KIB: i64 = 8 << 10;
 
-pub(crate) fn run(count: u64) -> Result<()> {
+pub(crate) fn run(count: u64, only: &[String]) -> Result<()> {
     let device = Device::open()?;
     let cpus = machine::online()?;
     let mut log = KernelLog::from_here()?;
@@ -26,7 +26,7 @@ pub(crate) fn run(count: u64) -> Result<()> {
     let mut samples = Vec::new();
     let before = expect::native(&device)?;
     let free_before = memory::free_kib()?;
-    let mut workload = Workload::start(&[])?;
+    let mut workload = Workload::start(only)?;
     let start = Instant::now();
     for trip in 0..count {
         let cpu = cpus[trip as usize % cpus.len()];

@@ -157,7 +157,10 @@ impl Session<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 // Both threads have ended, so QEMU has or is about to.
                 Err(RecvTimeoutError::Disconnected) => {
-                    qemu.wait()?;
+                    let status = qemu.wait()?;
+                    if !status.success() {
+                        self.facts.shutdown = Some(format!("QEMU itself failed: {status}"));
+                    }
                     return Ok(None);
                 }
             }

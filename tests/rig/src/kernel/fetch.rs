@@ -11,7 +11,7 @@ use crate::command::stdout_of;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::{self, Command};
 
@@ -27,6 +27,7 @@ pub(crate) fn fetch(paths: &Paths, package: &str, refresh: bool) -> Result<Kerne
         return Ok(kernel);
     }
     check_name(package)?;
+    let _alone = alone(&kernels)?;
     remark(&format!("looking up the kernel package {package}"));
     let (apt, image) = resolve(&paths.cache, package)?;
     let release = release_of(&image)?;
@@ -37,6 +38,21 @@ pub(crate) fn fetch(paths: &Paths, package: &str, refresh: bool) -> Result<Kerne
     fs::create_dir_all(kernels.join("by-package"))?;
     write_whole(&known, &release)?;
     Ok(kernel)
+}
+
+/// Waits until no other rig fetches, and clears away what interrupted ones left.
+fn alone(kernels: &Path) -> Result<File> {
+    fs::create_dir_all(kernels).with_context(|| format!("making {}", kernels.display()))?;
+    let path = kernels.join(".lock");
+    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
+    lock.lock()
+        .with_context(|| format!("locking {}", path.display()))?;
+    for entry in fs::read_dir(kernels)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with('.') && entry.path().is_dir() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(lock)
 }
 
 fn check_name(package: &str) -> Result<()> {

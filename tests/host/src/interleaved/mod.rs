@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The core's lock-free parts, the same files, with the model checker's
+//! atomics in place of the machine's.
+//!
+//! They say `super::sync`, which is [`sync`] here.
+
+#[path = "../../../../core/src/phase.rs"]
+pub mod phase;
+#[path = "../../../../core/src/ring.rs"]
+pub mod ring;
+mod sync;

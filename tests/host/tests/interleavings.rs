@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! The core's lock-free parts under a model checker: every interleaving of a
+//! few CPUs, and every value that the orderings allow a load to find.
+
+use loom::sync::Arc;
+use loom::thread;
+use mercury_hal::error::Error;
+use mercury_host_tests::interleaved::phase::Phase;
+use mercury_host_tests::interleaved::phase::Progress;
+use mercury_host_tests::interleaved::ring::Ring;
+
+/// All interleavings with at most so many involuntary changes of CPU.
+fn model(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(test);
+}
+
+fn ready() -> Arc<Progress> {
+    let progress = Progress::new();
+    progress.begin().unwrap();
+    progress.ready().unwrap();
+    Arc::new(progress)
+}
+
+/// The last CPU leaves while another comes up: if it got in before the seal
+/// came off, the seal is still on.
+#[test]
+fn the_seal_stays_while_anybody_is_in() {
+    model(4, || {
+        let progress = ready();
+        progress.entering().unwrap();
+        progress.seal(1).unwrap();
+        let coming = progress.clone();
+        let up = thread::spawn(move || {
+            coming.entering().unwrap();
+            coming.phase()
+        });
+        let left = progress.left();
+        let found = up.join().unwrap();
+        assert_eq!(progress.inside(), 1);
+        let sealed = progress.phase() == Phase::Sealed;
+        assert_eq!(sealed, left == 1);
+        assert!(!sealed || found == Phase::Sealed);
+    });
+}
+
+/// A seal counts those who are in at that moment, not a moment before.
+#[test]
+fn the_seal_and_a_cpu_that_leaves() {
+    model(4, || {
+        let progress = ready();
+        progress.entering().unwrap();
+        progress.entering().unwrap();
+        let leaving = progress.clone();
+        let down = thread::spawn(move || leaving.left());
+        let seal = progress.seal(2);
+        assert_eq!(down.join().unwrap(), 1);
+        let phase = match seal {
+            Ok(()) => Phase::Sealed,
+            Err(error) => {
+                assert_eq!(error, Error::NotAllIn);
+                Phase::Ready
+            }
+        };
+        assert_eq!((progress.phase(), progress.inside()), (phase, 1));
+    });
+}
+
+/// A preparation never begins under a CPU that goes in.
+#[test]
+fn either_a_preparation_or_an_entry() {
+    model(4, || {
+        let progress = ready();
+        let entering = progress.clone();
+        let entry = thread::spawn(move || entering.entering());
+        let begun = progress.begin();
+        match (begun, entry.join().unwrap()) {
+            (Ok(()), Err(_)) => assert_eq!(progress.phase(), Phase::Preparing),
+            (Err(_), Ok(())) => assert_eq!(progress.phase(), Phase::Ready),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn three_cpus_enter_and_leave() {
+    model(3, || {
+        let progress = ready();
+        let cpu = |progress: &Arc<Progress>| {
+            let progress = progress.clone();
+            thread::spawn(move || {
+                progress.entering().unwrap();
+                assert!((1..=3).contains(&progress.inside()));
+                progress.left();
+            })
+        };
+        let others = [cpu(&progress), cpu(&progress)];
+        progress.entering().unwrap();
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(progress.inside(), 1);
+        assert_eq!(progress.left(), 0);
+        assert_eq!(progress.entries(), 3);
+    });
+}
+
+/// Reads all there is; no record may be a mixture of two.
+fn check<const KEPT: usize>(ring: &Ring<KEPT, 2>) -> u64 {
+    let mut next = 1;
+    while let Some((sequence, words)) = ring.read(next) {
+        assert!(sequence >= next);
+        assert_eq!(words[0], words[1], "record {sequence} is torn");
+        next = sequence + 1;
+    }
+    next
+}
+
+/// Two CPUs log while a third reads, in a ring that goes around at once.
+#[test]
+fn no_torn_record_is_read() {
+    model(3, || {
+        let ring = Arc::new(Ring::<1, 2>::new());
+        let writer = |name: u64| {
+            let ring = ring.clone();
+            thread::spawn(move || ring.write([name, name]))
+        };
+        let writers = [writer(1), writer(2)];
+        check(&ring);
+        for writer in writers {
+            writer.join().unwrap();
+        }
+        check(&ring);
+    });
+}
+
+/// One CPU is so slow that the other goes around the ring meanwhile.
+#[test]
+fn a_slow_writer_spoils_nothing() {
+    model(3, || {
+        let ring = Arc::new(Ring::<2, 2>::new());
+        let slow = {
+            let ring = ring.clone();
+            thread::spawn(move || ring.write([9, 9]))
+        };
+        for record in 1..=3 {
+            ring.write([record, record]);
+            check(&ring);
+        }
+        slow.join().unwrap();
+        assert!(check(&ring) > 1);
+    });
+}
+
+/// What is in the ring when nobody writes can all be read.
+#[test]
+fn nothing_is_lost_without_haste() {
+    model(3, || {
+        let ring = Arc::new(Ring::<4, 2>::new());
+        let other = {
+            let ring = ring.clone();
+            thread::spawn(move || ring.write([1, 1]))
+        };
+        ring.write([2, 2]);
+        other.join().unwrap();
+        assert_eq!(check(&ring), 3);
+    });
+}
