@@ -96,7 +96,7 @@ impl SimCpu {
     pub fn new(index: u32, flaw: Flaw) -> Self {
         let mut registers = [0; REGISTERS];
         for (number, register) in (1u64..).zip(&mut registers) {
-            *register = (u64::from(index) + 1) * 0x1_0001 * number & !EXTENSION;
+            *register = ((u64::from(index) + 1) * 0x1_0001 * number) & !EXTENSION;
         }
         Self {
             registers,

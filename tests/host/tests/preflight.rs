@@ -35,7 +35,7 @@ fn requirement(name: &str) -> u32 {
     mercury_device::abi::constants()
         .into_iter()
         .find(|(constant, _)| *constant == format!("MERCURY_REQUIREMENT_{name}"))
-        .map(|(_, value)| u32::try_from(value).unwrap())
+        .map(|(_, value)| value)
         .unwrap()
 }
 

@@ -5,6 +5,7 @@
 
 use super::{hole, residue};
 use crate::kernel_log::KernelLog;
+use crate::memory::Trend;
 use crate::probe::Probe;
 use crate::workload::Workload;
 use crate::{expect, machine, parameters};
@@ -17,6 +18,9 @@ const TRIPS: u64 = 8;
 /// registers, a debugger's registers).
 const WORKERS: [&str; 4] = ["ldt", "breakpoint", "registers", "clocks"];
 const WORKLOAD_TRIPS: u64 = 60;
+/// Few trips leave more noise than the suite `leak` has; no page less than this.
+const LEAK_TRIPS: u64 = 80;
+const LOST_KIB_PER_TRIP: f64 = 12.0;
 
 /// All checks, mildest first; the first complaint, and whose it is.
 fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Option<String>> {
@@ -36,6 +40,9 @@ fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Opti
     if let Some(record) = records.iter().find(|record| record.level() == Level::Error) {
         return Ok(Some(format!("log: {}", record.sentence())));
     }
+    if let Some(found) = lost_memory(device)? {
+        return Ok(Some(format!("leak: {found}")));
+    }
     if let Some(found) = in_the_hole(device, probe)? {
         return Ok(Some(format!("hole: {found}")));
     }
@@ -46,6 +53,21 @@ fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Opti
         .alarms()?
         .first()
         .map(|line| format!("kernel log: {line}")))
+}
+
+/// The short form of the suite `leak`.
+fn lost_memory(device: &Device) -> Result<Option<String>> {
+    let mut trend = Trend::default();
+    for trip in 0..=LEAK_TRIPS {
+        if trip % 10 == 0 {
+            trend.note(trip)?;
+        }
+        device.attach(&AttachOptions::default())?;
+        device.detach()?;
+    }
+    let slope = trend.slope();
+    Ok((slope < -LOST_KIB_PER_TRIP)
+        .then(|| format!("free memory falls by {:.1} KiB at each round trip", -slope)))
 }
 
 fn in_the_hole(device: &Device, probe: &Probe) -> Result<Option<String>> {

@@ -32,9 +32,12 @@ pub(crate) fn panicked(log: &str) -> bool {
     log.contains("Kernel panic - not syncing")
 }
 
-/// The lines that show trouble.
+/// The lines that show trouble, up to the script's end: how a machine switches
+/// itself off after that is not what was tested.
 pub(crate) fn trouble(log: &str) -> Vec<&str> {
-    log.lines()
+    let ended = log.rfind("mercury-rig: status").unwrap_or(log.len());
+    log[..ended]
+        .lines()
         .filter(|line| TROUBLE.iter().any(|sign| line.contains(sign)))
         .collect()
 }
@@ -57,6 +60,12 @@ mod tests {
         assert!(panicked(
             "[ 3.0] Kernel panic - not syncing: sysrq triggered crash"
         ));
+    }
+
+    #[test]
+    fn what_comes_after_the_script_is_not_judged() {
+        let log = "a\nmercury-rig: status 0\n[ 2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n";
+        assert!(trouble(log).is_empty());
     }
 
     #[test]

@@ -48,8 +48,10 @@ pub(crate) struct Outcome {
     pub(crate) wall: Duration,
 }
 
-/// After the status the guest switches off; it gets this long to do so.
-const SWITCH_OFF: Duration = Duration::from_secs(30);
+/// After the status the guest switches off; it gets this long to do so, for not
+/// every machine can (QEMU's cannot after a sleep). That Mercury lets a machine
+/// switch off is a suite's business.
+const SWITCH_OFF: Duration = Duration::from_secs(10);
 
 /// Kills QEMU whichever way the session ends.
 struct Running(Child);
@@ -166,8 +168,6 @@ impl Session<'_> {
             }
             if let Some(since) = self.status_since {
                 if since.elapsed() > SWITCH_OFF {
-                    // The script's status stands all the same.
-                    crate::terminal::complain("the guest did not switch off; QEMU was ended");
                     return Ok(None);
                 }
             } else if let Some(verdict) = self.overdue() {
