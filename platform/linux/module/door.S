@@ -150,3 +150,55 @@ SYM_FUNC_START(mercury_call)
 	jmp	2b
 	_ASM_EXTABLE(1b, 3b)
 SYM_FUNC_END(mercury_call)
+
+#ifdef MERCURY_TESTING
+/* The same, in a build for tests: patterns in the registers that a called
+ * function must keep, and a status of all ones below if one came back changed. */
+SYM_FUNC_START(mercury_call_guarded)
+	pushq	%rbx
+	pushq	%rbp
+	pushq	%r12
+	pushq	%r13
+	pushq	%r14
+	pushq	%r15
+	movq	%rdi, %rax
+	movq	%rsi, %rdi
+	leaq	0x11(%rsp), %rbx
+	leaq	0x22(%rsp), %rbp
+	leaq	0x33(%rsp), %r12
+	leaq	0x44(%rsp), %r13
+	leaq	0x55(%rsp), %r14
+	leaq	0x66(%rsp), %r15
+1:	vmmcall
+	ENDBR
+	leaq	0x11(%rsp), %rcx
+	xorq	%rcx, %rbx
+	leaq	0x22(%rsp), %rcx
+	xorq	%rcx, %rbp
+	orq	%rbp, %rbx
+	leaq	0x33(%rsp), %rcx
+	xorq	%rcx, %r12
+	orq	%r12, %rbx
+	leaq	0x44(%rsp), %rcx
+	xorq	%rcx, %r13
+	orq	%r13, %rbx
+	leaq	0x55(%rsp), %rcx
+	xorq	%rcx, %r14
+	orq	%r14, %rbx
+	leaq	0x66(%rsp), %rcx
+	xorq	%rcx, %r15
+	orq	%r15, %rbx
+	jz	2f
+	orq	$0xff, %rax
+2:	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%rbp
+	popq	%rbx
+	RET
+3:	movq	$-ENXIO, %rax
+	jmp	2b
+	_ASM_EXTABLE(1b, 3b)
+SYM_FUNC_END(mercury_call_guarded)
+#endif

@@ -69,7 +69,7 @@ static DECLARE_DELAYED_WORK(retry_work, retry);
 /* On the CPU itself. */
 static bool take_in(int cpu)
 {
-	u64 error = mercury_enter_here();
+	u64 error = mercury_is_guest() ? 0 : mercury_enter_here();
 
 	if (error) {
 		per_cpu(why_native, cpu) = MERCURY_EVENT_HOTPLUG_FAILED;
@@ -113,6 +113,10 @@ static void retry(struct work_struct *work)
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {
 		if (!visit || mercury_machine.stage != MERCURY_STAGE_ATTACHED || !per_cpu(why_native, cpu))
+			continue;
+		visit->kind = MERCURY_VISIT_CALL;
+		visit->number = MERCURY_CALL_NULL;
+		if (!mercury_visit(cpu, visit) && mercury_succeeded(visit->status))
 			continue;
 		visit->kind = MERCURY_VISIT_DOOR;
 		visit->number = MERCURY_OPERATION_ENTER;
@@ -215,6 +219,8 @@ int mercury_hooks_set(void)
 {
 	int error, cpu;
 
+	/* Nothing is left of an earlier attach, unless a test leaked it. */
+	mercury_hooks_clear();
 	for_each_possible_cpu(cpu)
 		per_cpu(why_native, cpu) = 0;
 	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC :

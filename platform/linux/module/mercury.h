@@ -142,6 +142,7 @@ int mercury_attach(u32 flags, struct mercury_verdict *refusal);
 int mercury_detach(struct mercury_verdict *refusal);
 int mercury_switch_in(struct mercury_verdict *refusal);	/* from parked */
 int mercury_switch_out(void);				/* to parked */
+bool mercury_is_guest(void);				/* this CPU, by hot-plug */
 u64 mercury_enter_here(void);				/* this CPU, by hot-plug */
 u64 mercury_leave_here(void);
 
@@ -191,6 +192,10 @@ enum { MERCURY_ERROR = 1, MERCURY_WARNING = 2, MERCURY_INFORMATION = 3, MERCURY_
 /* ---- door.S ---- */
 u64 mercury_door(struct mercury_door *door);
 u64 mercury_call(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
+#ifdef MERCURY_TESTING
+/* The same; status | 0xff if RBX, RBP or R12 to R15 came back changed. */
+u64 mercury_call_guarded(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
+#endif
 extern char mercury_door_exit[];
 
 #endif

@@ -111,7 +111,8 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 static int build_tables(struct preparation *preparation)
 {
 	struct mercury_tables tables;
-	u64 trampoline = (u64)mercury_door & PAGE_MASK;
+	/* mercury_door lies in the same page. */
+	u64 trampoline = (u64)mercury_door_exit & PAGE_MASK;
 	unsigned int cpu, frame;
 	int error;
 
@@ -472,6 +473,14 @@ int mercury_switch_out(void)
 		mercury_sample(MERCURY_SAMPLE_DETACH_SWITCH, U32_MAX, stroll->begin, stroll->end);
 	kfree(stroll);
 	return error;
+}
+
+bool mercury_is_guest(void)
+{
+	struct mercury_visit visit = { .kind = MERCURY_VISIT_CALL, .number = MERCURY_CALL_NULL };
+
+	mercury_visit_here(&visit);
+	return mercury_succeeded(visit.status);
 }
 
 u64 mercury_enter_here(void)

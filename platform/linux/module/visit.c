@@ -69,6 +69,16 @@ static void note_segments(struct mercury_door *door)
 	}
 }
 
+/* In a build for tests, with a look at the registers that a call must keep. */
+static u64 mercury_detach_call(u64 *words)
+{
+#ifdef MERCURY_TESTING
+	return mercury_call_guarded(MERCURY_CALL_BASE | MERCURY_CALL_DETACH, 0, words);
+#else
+	return mercury_call(MERCURY_CALL_BASE | MERCURY_CALL_DETACH, 0, words);
+#endif
+}
+
 /* IRQs are off, and this CPU's door is not in the hole: it runs natively. */
 static u64 through_door(u64 operation, const u64 arguments[4], u64 words[8])
 {
@@ -99,15 +109,39 @@ static void null_calls(struct mercury_visit *visit)
 	visit->end = rdtsc();
 }
 
+/*
+ * Breakpoints are put aside while the image runs: its addresses are a user's
+ * too, and a debugger's watchpoint on one of them must not fire in it.
+ */
+static unsigned long disarm(void)
+{
+	unsigned long dr7;
+
+	asm volatile("mov %%db7, %0" : "=r"(dr7));
+	if (!(dr7 & 0xff))
+		return 0;
+	asm volatile("mov %0, %%db7" : : "r"(0x400ul));
+	return dr7;
+}
+
+static void arm(unsigned long dr7)
+{
+	if (dr7)
+		asm volatile("mov %0, %%db7" : : "r"(dr7));
+}
+
 static void carry_out(struct mercury_visit *visit)
 {
 	bool enters = visit->kind == MERCURY_VISIT_DOOR && visit->number == MERCURY_OPERATION_ENTER;
 	bool leaves = visit->kind == MERCURY_VISIT_CALL && visit->number == MERCURY_CALL_DETACH;
+	unsigned long breakpoints = 0;
 	int cpu = smp_processor_id();
 
 	if (enters || leaves)
 		mercury_observe_before(cpu, leaves);
 	visit->begin = rdtsc();
+	if (leaves || visit->kind == MERCURY_VISIT_DOOR)
+		breakpoints = disarm();
 	switch (visit->kind) {
 	case MERCURY_VISIT_FACTS:
 		mercury_facts_read(&visit->facts);
@@ -116,7 +150,8 @@ static void carry_out(struct mercury_visit *visit)
 		visit->status = through_door(visit->number, visit->arguments, visit->words);
 		break;
 	case MERCURY_VISIT_CALL:
-		visit->status = mercury_call(MERCURY_CALL_BASE | visit->number, visit->arguments[0],
+		visit->status = leaves ? mercury_detach_call(visit->words) :
+				mercury_call(MERCURY_CALL_BASE | visit->number, visit->arguments[0],
 					     visit->words);
 		break;
 	case MERCURY_VISIT_PROOF:
@@ -126,6 +161,7 @@ static void carry_out(struct mercury_visit *visit)
 		null_calls(visit);
 		break;
 	}
+	arm(breakpoints);
 	if (visit->kind != MERCURY_VISIT_NULL_CALLS)
 		visit->end = rdtsc();
 	if (enters || leaves)

@@ -177,8 +177,21 @@ unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
     }
     #[cfg(all(feature = "mutants", target_os = "none"))]
     if on(Mutant::VectorRegister) {
-        // SAFETY: changes a register that the image does not use.
-        unsafe { core::arch::asm!("pcmpeqd xmm5, xmm5", options(nomem, nostack)) };
+        // SAFETY: changes a register that the image does not use; CR4.OSFXSAVE,
+        // without which the instruction is undefined, is set around it.
+        unsafe {
+            core::arch::asm!(
+                "mov {old}, cr4",
+                "mov {new}, {old}",
+                "or {new}, 0x200",
+                "mov cr4, {new}",
+                "pcmpeqd xmm5, xmm5",
+                "mov cr4, {old}",
+                old = out(reg) _,
+                new = out(reg) _,
+                options(nostack)
+            );
+        }
     }
     if on(Mutant::PageAttributes) {
         write(x86::msr::IA32_PAT, 0x0007_0406_0007_0406);

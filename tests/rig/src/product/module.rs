@@ -41,16 +41,22 @@ impl Against {
 
     /// A build directory of the user's own kernel, with its own compiler.
     pub(super) fn directory(headers: &Path) -> Result<Self> {
-        let release = headers.join("include/config/kernel.release");
-        let text = fs::read_to_string(&release).with_context(|| {
+        // Not include/config/kernel.release: Debian's says 6.1.192 where the
+        // kernel itself says 6.1.0-56-amd64.
+        let header = headers.join("include/generated/utsrelease.h");
+        let text = fs::read_to_string(&header).with_context(|| {
             format!(
                 "reading {}; KDIR must name a kernel's build directory, usually /lib/modules/$(uname -r)/build (Debian: package linux-headers-$(uname -r))",
-                release.display()
+                header.display()
             )
         })?;
+        let release = text
+            .split('"')
+            .nth(1)
+            .with_context(|| format!("{} names no release in quotes", header.display()))?;
         Ok(Self {
             headers: headers.to_path_buf(),
-            release: text.trim().to_owned(),
+            release: release.to_owned(),
             compiler: None,
         })
     }
