@@ -80,8 +80,12 @@ pub trait Policy {
     /// Counts an exit of this CPU.
     fn count(&self, cpu: &mut Self::Cpu, reason: Reason);
     /// Decides about a fault of the nested map at `address`.
-    fn stage2_fault(&self, cpu: &mut Self::Cpu, address: GuestPhysical, touch: Touch)
-    -> FaultAnswer;
+    fn stage2_fault(
+        &self,
+        cpu: &mut Self::Cpu,
+        address: GuestPhysical,
+        touch: Touch,
+    ) -> FaultAnswer;
     /// Whether the page is one of ours (the guest must not read through us
     /// what it cannot read itself).
     fn is_hole(&self, address: GuestPhysical) -> bool;

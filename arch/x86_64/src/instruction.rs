@@ -4,10 +4,7 @@
 //! Each wrapper is one instruction. Those that may fault for a reason that the
 //! guest is answerable for come in a `try_` form, whose fault lands in the
 //! exception table ([`crate::exception`]) and comes back as `None` or `false`.
-#![expect(
-    unsafe_code,
-    reason = "privileged instructions exist only as assembly"
-)]
+#![expect(unsafe_code, reason = "privileged instructions exist only as assembly")]
 
 use core::arch::asm;
 

@@ -79,7 +79,10 @@ mod tests {
             (0x07, 0x124a_f334_5678_bcde, 0x4f3, 0xabcde, 0x1234_5678),
             (0, 0, 0, 0, 0),
         ] {
-            let state = SegmentState::from_descriptor(Segment { selector, descriptor });
+            let state = SegmentState::from_descriptor(Segment {
+                selector,
+                descriptor,
+            });
             let expected = SegmentState {
                 selector: selector as u16,
                 attributes,
@@ -94,7 +97,13 @@ mod tests {
     fn a_null_stack_segment_is_usable() {
         let state = SegmentState::stack(Segment::default());
         assert_eq!((state.selector, state.attributes), (0, FLAT_DATA));
-        let kernel = Segment { selector: 0x18, descriptor: 0x00cf_9300_0000_ffff };
-        assert_eq!(SegmentState::stack(kernel), SegmentState::from_descriptor(kernel));
+        let kernel = Segment {
+            selector: 0x18,
+            descriptor: 0x00cf_9300_0000_ffff,
+        };
+        assert_eq!(
+            SegmentState::stack(kernel),
+            SegmentState::from_descriptor(kernel)
+        );
     }
 }

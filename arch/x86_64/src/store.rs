@@ -270,7 +270,10 @@ mod tests {
     #[test]
     fn prefixes_count_into_the_length() {
         assert_eq!(length_with_prefixes(&[0x0f, 0x32], &[0x0f, 0x32]), Some(2));
-        assert_eq!(length_with_prefixes(&[0x66, 0x48, 0x0f, 0x30], &[0x0f, 0x30]), Some(4));
+        assert_eq!(
+            length_with_prefixes(&[0x66, 0x48, 0x0f, 0x30], &[0x0f, 0x30]),
+            Some(4)
+        );
         assert_eq!(length_with_prefixes(&[0x0f, 0x30], &[0x0f, 0x32]), None);
         assert_eq!(length_with_prefixes(&[0x66; 15], &[0x0f, 0x32]), None);
     }

@@ -5,7 +5,10 @@
 //! image's page tables, with the kernel's GDT and IDT still loaded (nothing can
 //! use them: interrupts are off and the global interrupt flag is clear) and a
 //! stack pointer that means nothing here.
-#![expect(unsafe_code, reason = "the entry is assembly, the panic handler a reset")]
+#![expect(
+    unsafe_code,
+    reason = "the entry is assembly, the panic handler a reset"
+)]
 
 use core::arch::global_asm;
 

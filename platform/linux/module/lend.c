@@ -21,8 +21,11 @@ static void *lend_block(unsigned int pages)
 
 	if (mercury_inject(MERCURY_POINT_ALLOC, -1))
 		return NULL;
-	if (get_order(pages * PAGE_SIZE) > 3)
+	if (get_order(pages * PAGE_SIZE) > 3) {
+		if (mercury_inject(MERCURY_POINT_LARGE, -1))
+			return NULL;
 		flags |= __GFP_NORETRY;
+	}
 	return alloc_pages_exact(pages * PAGE_SIZE, flags);
 }
 

@@ -21,7 +21,8 @@ module_param_string(override, override, sizeof(override), 0600);
 module_param_string(mutant, mutant, sizeof(mutant), 0600);
 
 static const char *const points[] = {
-	[MERCURY_POINT_ALLOC] = "alloc", [MERCURY_POINT_FIRMWARE] = "firmware",
+	[MERCURY_POINT_ALLOC] = "alloc", [MERCURY_POINT_LARGE] = "large",
+	[MERCURY_POINT_FIRMWARE] = "firmware",
 	[MERCURY_POINT_PREPARE] = "prepare", [MERCURY_POINT_ENTER] = "enter",
 	[MERCURY_POINT_ASID0] = "asid0", [MERCURY_POINT_ARRIVE] = "arrive",
 	[MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",

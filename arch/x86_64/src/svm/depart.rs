@@ -153,11 +153,15 @@ pub unsafe fn give_back<L>(area: &Area<L>, capabilities: Capabilities) {
 /// As [`detach`], just before it ends.
 unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
     let on = |which| mutant::active(area.mutant, which);
-    // SAFETY (of all writes below): a defect that was asked for; the registers
-    // exist on every CPU with SVM, and the image does not run on them.
-    let write = |register, value| unsafe { instruction::write_msr(register, value) };
-    // SAFETY: as above, reading.
-    let read = |register| unsafe { instruction::read_msr(register) };
+    let write = |register, value| {
+        // SAFETY: a defect that was asked for; the registers below exist on
+        // every CPU with SVM, and the image does not run on them.
+        unsafe { instruction::write_msr(register, value) }
+    };
+    let read = |register| {
+        // SAFETY: as above; reading has no effect.
+        unsafe { instruction::read_msr(register) }
+    };
     if on(Mutant::GdtLimit) {
         departure.gdtr[0] |= 0xffff;
     }
@@ -200,7 +204,10 @@ unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
         departure.cr4 ^= 1 << 2;
     }
     if on(Mutant::FsBase) {
-        write(x86::msr::IA32_FS_BASE, read(x86::msr::IA32_FS_BASE) ^ 0x1000);
+        write(
+            x86::msr::IA32_FS_BASE,
+            read(x86::msr::IA32_FS_BASE) ^ 0x1000,
+        );
     }
     if on(Mutant::ControlRegister2) {
         // SAFETY: CR2 has no effect.

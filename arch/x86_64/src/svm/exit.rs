@@ -236,16 +236,13 @@ impl<P: Policy> Exit<'_, P> {
     /// rest is allowed only the CPU knows. So the bits that the image does not
     /// run on are tried on the real register, and put back.
     fn write_efer(&mut self, value: u64) -> bool {
-        let ours = registers::EFER_LME
-            | registers::EFER_LMA
-            | registers::EFER_NXE
-            | registers::EFER_SVME;
+        let ours =
+            registers::EFER_LME | registers::EFER_LMA | registers::EFER_NXE | registers::EFER_SVME;
         // SAFETY: every CPU in long mode has EFER.
         let host = unsafe { instruction::read_msr(x86::msr::IA32_EFER) };
         // SAFETY: the bits that the image runs on keep their values.
-        let allowed = unsafe {
-            instruction::try_write_msr(x86::msr::IA32_EFER, host & ours | value & !ours)
-        };
+        let allowed =
+            unsafe { instruction::try_write_msr(x86::msr::IA32_EFER, host & ours | value & !ours) };
         // SAFETY: the value that was there.
         unsafe { instruction::write_msr(x86::msr::IA32_EFER, host) };
         let paging = self.block.cr0 & registers::CR0_PG != 0;
@@ -293,7 +290,9 @@ impl<P: Policy> Exit<'_, P> {
     /// The guest touched the hole in a way that the zero page does not allow.
     fn hole(&mut self, address: GuestPhysical, touch: Touch) {
         let rip = self.block.rip;
-        let found = (touch == Touch::Write).then(|| self.decode_store()).flatten();
+        let found = (touch == Touch::Write)
+            .then(|| self.decode_store())
+            .flatten();
         if let Some(found) = found {
             self.count(Reason::HoleStore);
             self.record(

@@ -68,7 +68,10 @@ mod tests {
             for access in [Access::All, Access::Read] {
                 let target = HostPhysical(0x40_0000_0000);
                 let raw = NestedFormat::leaf(level, target, access);
-                assert_eq!(NestedFormat::decode(level, raw), Entry::Leaf(target, access));
+                assert_eq!(
+                    NestedFormat::decode(level, raw),
+                    Entry::Leaf(target, access)
+                );
             }
         }
         let next = HostPhysical(0x1234_5000);
