@@ -71,6 +71,9 @@ pub(crate) struct Run {
     /// More kernel parameters.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) append: Option<String>,
+    /// One more argument for QEMU; may be given several times.
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) qemu: Vec<String>,
     /// Which Mercury.
     #[arg(long, value_enum, default_value = "release")]
     pub(crate) flavour: Flavour,

@@ -41,6 +41,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
             cpu: arguments.cpu.clone(),
             icount: arguments.icount,
             append: arguments.append.clone().unwrap_or_default(),
+            arguments: arguments.qemu.clone(),
             interactive: arguments.interactive,
         },
     )?;

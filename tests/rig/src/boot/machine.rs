@@ -22,6 +22,8 @@ pub(crate) struct Wishes {
     pub(crate) icount: bool,
     /// More kernel parameters.
     pub(crate) append: String,
+    /// More arguments for QEMU.
+    pub(crate) arguments: Vec<String>,
     /// The guest's second serial port is a person at a terminal.
     pub(crate) interactive: bool,
 }
@@ -99,7 +101,8 @@ impl<'a> Machine<'a> {
         command.current_dir(run);
         command
             .args(["-machine", &qemu.machine])
-            .args(&qemu.arguments);
+            .args(&qemu.arguments)
+            .args(&self.wishes.arguments);
         command.args(["-cpu", &self.cpu]);
         command.args(["-smp", &self.smp.to_string(), "-m", &self.memory]);
         match (self.accel, self.wishes.icount) {

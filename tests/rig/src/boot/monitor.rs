@@ -47,9 +47,28 @@ impl Monitor {
         Ok(monitor)
     }
 
+    /// Runs one command of the monitor that people type at, and gives what it
+    /// said; a line that begins with `Error` is one.
+    pub(crate) fn human(&mut self, line: &str) -> Result<String> {
+        let asked = json!({
+            "execute": "human-monitor-command",
+            "arguments": { "command-line": line },
+        });
+        let answer = self.send(&asked, line)?;
+        let said = answer["return"].as_str().unwrap_or_default().trim();
+        match said.lines().find(|line| line.starts_with("Error")) {
+            Some(error) => bail!("QEMU refused '{line}': {error}"),
+            None => Ok(said.to_owned()),
+        }
+    }
+
     /// Runs one command and waits for its answer.
     pub(crate) fn execute(&mut self, command: &str) -> Result<Value> {
-        let mut line = json!({ "execute": command }).to_string();
+        self.send(&json!({ "execute": command }), command)
+    }
+
+    fn send(&mut self, asked: &Value, command: &str) -> Result<Value> {
+        let mut line = asked.to_string();
         line.push('\n');
         self.stream
             .write_all(line.as_bytes())

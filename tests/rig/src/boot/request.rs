@@ -13,12 +13,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// One request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
     /// Inject NMIs into every CPU, so many, this far apart.
     Nmi(u32, Duration),
     /// Wake the machine from sleep, not before this delay.
     Wakeup(Duration),
+    /// Something plugged in, pulled out, or asked of QEMU, in its monitor's words.
+    Monitor(String),
     /// The guest is about to end without a status; if it ends so, this is it.
     Expect(Ending, u8),
 }
@@ -55,14 +57,29 @@ impl FromStr for Request {
                 Duration::from_micros(number(2, 2000)?.into()),
             ),
             "wakeup" => Self::Wakeup(Duration::from_millis(number(1, 1000)?.into())),
+            "monitor" => Self::Monitor(permitted(&words[1..])?),
             "expect-reset" => Self::Expect(Ending::Reset, status()?),
             "expect-shutdown" => Self::Expect(Ending::Shutdown, status()?),
             "expect-panic" => Self::Expect(Ending::Panic, status()?),
             other => bail!(
-                "the guest asked for '{other}'; known are nmi, wakeup, expect-reset, expect-shutdown, expect-panic"
+                "the guest asked for '{other}'; known are nmi, wakeup, monitor, expect-reset, expect-shutdown, expect-panic"
             ),
         })
     }
+}
+
+/// What of QEMU's monitor is open to a guest: hardware that comes and goes. The
+/// whole of it could read and write files of this machine.
+fn permitted(words: &[&str]) -> Result<String> {
+    match words {
+        ["device_add" | "device_del" | "object_del" | "info", _, ..] => {}
+        ["object_add", kind, ..] if kind.starts_with("memory-backend-ram,") => {}
+        _ => bail!(
+            "the guest asked the monitor for '{}'; permitted are device_add, device_del, object_add memory-backend-ram, object_del, info",
+            words.join(" ")
+        ),
+    }
+    Ok(words.join(" "))
 }
 
 /// Carries requests out, one after the other, and answers each on the clean
@@ -87,6 +104,11 @@ pub(crate) fn serve(
             }
             Ok(Request::Nmi(count, gap)) => match inject(&mut monitor, &mut clock, count, gap) {
                 Ok(()) => format!("done {count}"),
+                Err(error) => format!("failed {error:#}"),
+            },
+            // An answer is one line.
+            Ok(Request::Monitor(line)) => match monitor.human(&line) {
+                Ok(said) => format!("done {}", said.replace(['\r', '\n'], "; ")),
                 Err(error) => format!("failed {error:#}"),
             },
             Ok(Request::Expect(..)) => "done 1".to_owned(),
@@ -142,6 +164,26 @@ mod tests {
         assert_eq!(read("wakeup"), Request::Wakeup(Duration::from_secs(1)));
         assert_eq!(read("expect-reset 7"), Request::Expect(Ending::Reset, 7));
         assert_eq!(read("expect-panic"), Request::Expect(Ending::Panic, 0));
+    }
+
+    #[test]
+    fn the_monitor_is_open_for_hardware_only() {
+        let read = |text: &str| text.parse::<Request>();
+        let plug = "device_add pc-dimm,id=d1,memdev=m1";
+        assert_eq!(
+            read(&format!("monitor {plug}")).unwrap(),
+            Request::Monitor(plug.into())
+        );
+        assert!(read("monitor object_add memory-backend-ram,id=m1,size=512M").is_ok());
+        for refused in [
+            "monitor",
+            "monitor info",
+            "monitor quit",
+            "monitor migrate exec:ls",
+            "monitor object_add memory-backend-file,id=m1,mem-path=/x,size=1M",
+        ] {
+            assert!(read(refused).is_err(), "{refused}");
+        }
     }
 
     #[test]

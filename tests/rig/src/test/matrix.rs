@@ -67,6 +67,9 @@ pub(crate) struct Row {
     /// More kernel parameters.
     #[serde(default)]
     pub(crate) append: String,
+    /// More arguments for QEMU.
+    #[serde(default)]
+    pub(crate) qemu: Vec<String>,
     /// Count instructions.
     #[serde(default)]
     pub(crate) icount: bool,

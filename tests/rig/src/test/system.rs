@@ -126,6 +126,7 @@ fn row_fate(
         cpu: row.cpu.clone(),
         icount: row.icount,
         append: row.append.clone(),
+        arguments: row.qemu.clone(),
         interactive: false,
     };
     let machine = Machine::new(&board, accel, wishes)?;
