@@ -8,34 +8,29 @@
 //! as a guest. The C side is `platform/linux/module/mercury_door.h`, the same
 //! structures with the same names; `tests/host` holds the two together.
 //!
-//! Layout of the image's address space (virtual, its own tables):
+//! Layout of the image's address space (virtual, its own tables), from the start
+//! of a window that is the architecture's:
 //!
-//! | from | what |
+//! | at | what |
 //! | --- | --- |
-//! | [`IMAGE_BASE`] | the image: text, read-only data, data |
-//! | [`CPU_BASE`] + n * [`CPU_STRIDE`] | CPU n: [`CPU_PAGES`] pages as in [`CPU_PAGE_SLOTS`], the slots between unmapped (guards) |
-//! | [`FRAME_BASE`] + i * 4096 | lent frame i, if it is neither image nor CPU page |
-//! | [`PEEK_BASE`] + n * 4096 | CPU n's slot for one look at a guest page |
-//!
-//! The lower half is used throughout, because the kernel keeps global TLB
-//! entries for the upper half, and the trampoline's page is mapped where the
-//! kernel has it.
+//! | 0 | the image: text, read-only data, data |
+//! | [`CPU_OFFSET`] + n * [`CPU_STRIDE`] | CPU n: [`CPU_PAGES`] pages as in [`CPU_PAGE_SLOTS`], the slots between unmapped (guards) |
+//! | [`FRAME_OFFSET`] + i * 4096 | lent frame i, if it is neither image nor CPU page |
+//! | [`PEEK_OFFSET`] + n * 4096 | CPU n's slot for one look at a guest page |
 
 /// Version of everything in this file. The image's header names it.
 pub const DOOR_ABI: u32 = 1;
 /// First bytes of an image: "MERCURY\0".
 pub const IMAGE_MAGIC: u64 = 0x0059_5255_4352_454d;
 
-/// Virtual address of the image.
-pub const IMAGE_BASE: u64 = 0x4000_0000;
-/// Virtual address of the first CPU's area.
-pub const CPU_BASE: u64 = 0x5000_0000;
+/// From the window's start to the first CPU's area.
+pub const CPU_OFFSET: u64 = 0x1000_0000;
 /// Virtual distance between two CPUs' areas.
 pub const CPU_STRIDE: u64 = 0x1_0000;
-/// Virtual address of lent frame 0.
-pub const FRAME_BASE: u64 = 0x6000_0000;
-/// Virtual address of the first CPU's peek slot.
-pub const PEEK_BASE: u64 = 0x7000_0000;
+/// From the window's start to lent frame 0.
+pub const FRAME_OFFSET: u64 = 0x2000_0000;
+/// From the window's start to the first CPU's peek slot.
+pub const PEEK_OFFSET: u64 = 0x3000_0000;
 
 /// Frames that a CPU has.
 pub const CPU_PAGES: usize = 8;
@@ -47,7 +42,7 @@ pub const CPU_PAGE_SLOTS: [u8; CPU_PAGES] = [0, 1, 2, 3, 5, 6, 7, 9];
 pub const CPU_STACK_TOP: u64 = 8 * 4096;
 /// First byte beyond the exception stack.
 pub const CPU_EXCEPTION_STACK_TOP: u64 = 10 * 4096;
-/// Most CPUs that fit between [`CPU_BASE`] and [`FRAME_BASE`].
+/// Most CPUs that fit between [`CPU_OFFSET`] and [`FRAME_OFFSET`].
 pub const MAX_CPUS: usize = 4096;
 /// Most blocks in which frames are lent.
 pub const MAX_BLOCKS: usize = 160;
@@ -83,16 +78,8 @@ impl Operation {
     }
 }
 
-/// A segment as the module found it: what the image cannot read itself,
-/// because descriptor tables live in the kernel's address space.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[repr(C)]
-pub struct Segment {
-    /// Selector register.
-    pub selector: u64,
-    /// The 8-byte descriptor behind it; 0 for a null selector.
-    pub descriptor: u64,
-}
+/// Words in [`Door::noted`].
+pub const NOTED_WORDS: usize = 19;
 
 /// One CPU's door; lies at the start of its area.
 #[derive(Clone, Copy, Debug, Default)]
@@ -112,34 +99,14 @@ pub struct Door {
     pub host_entry: u64,
     /// Set up once: virtual address of the trampoline's way out.
     pub way_out: u64,
-    /// Set up once: [`BACKEND_SVM`].
+    /// Set up once: which of the architecture's extensions is used, from 1.
     pub backend: u64,
-    /// Written by the trampoline: stack pointer to come back with.
-    pub stack_pointer: u64,
-    /// Written by the trampoline: where to come back to.
-    pub instruction_pointer: u64,
-    /// Written by the trampoline: flags, interrupts off.
-    pub flags: u64,
-    /// Written by the trampoline: the kernel's root-of-tables register (x86: CR3).
-    pub root: u64,
-    /// Written by the trampoline: x86: CR4.
-    pub control4: u64,
-    /// Written by the trampoline: x86: EFER before the extension was enabled.
-    pub extended_features: u64,
-    /// Written by the trampoline: x86: GDTR, limit in the first 16 bits then base.
-    pub gdtr: [u64; 2],
-    /// Written by the trampoline: x86: IDTR.
-    pub idtr: [u64; 2],
-    /// Written by the module: x86: CS, SS, DS, ES.
-    pub segments: [Segment; 4],
-    /// Written by the module: x86: CR4 for the image.
-    pub host_control4: u64,
+    /// Written by the trampoline and the module on the way in: what the image
+    /// cannot read itself any more. The meaning is the architecture's.
+    pub noted: [u64; NOTED_WORDS],
     /// Set up once: host physical address of the second page of this CPU's area.
     pub control_block: u64,
 }
-
-/// [`Door::backend`]: AMD SVM.
-pub const BACKEND_SVM: u64 = 1;
 
 /// A block of physically contiguous lent frames.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

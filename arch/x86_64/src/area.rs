@@ -5,13 +5,13 @@
 //! rest is the image's. Only the CPU that it belongs to touches it, once the
 //! preparation is over, so nothing here needs a lock.
 
-use mercury_hal::door::CPU_BASE;
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
 
 use crate::snapshot::Snapshot;
 use crate::tables;
 use crate::tables::TaskState;
+use crate::window::CPU_BASE;
 
 /// General registers, in the order in which instructions number them. RSP's
 /// place stays empty: the control block has it, and RAX.

@@ -11,13 +11,13 @@
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::PAGE_SIZE;
-use mercury_hal::door::PEEK_BASE;
 
 use crate::instruction;
 use crate::registers::CR0_PG;
 use crate::registers::CR4_LA57;
 use crate::registers::CR4_PAE;
 use crate::registers::EFER_LMA;
+use crate::window::PEEK_BASE;
 
 /// The guest's paging as its registers say.
 #[derive(Clone, Copy, Debug)]

@@ -5,7 +5,7 @@
 //! instruction reads them back. They are taken from the descriptor that the
 //! selector names, which the kernel module looked up (APM 4.7, 4.8).
 
-use mercury_hal::door::Segment;
+use crate::noted::Segment;
 
 /// A segment register with everything that is hidden in it. Layout as in the
 /// save area of a VMCB (APM appendix B).

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! A CPU as it was when it came through the door.
+//! A CPU as it was when it came through the noted.
 //!
 //! Everything that is needed to put it back, and that the exit path or the
 //! image's own life changes. What neither changes (DR0 to DR3, XCR0, the
 //! vector registers) is not here: it is still in the CPU. FS, GS, TR, LDTR and
 //! the system call registers are not here either: VMSAVE keeps them.
 
-use mercury_hal::door::Door;
-
 use crate::instruction;
+use crate::noted::Noted;
 use crate::segment::SegmentState;
 
 /// GDTR or IDTR: base and limit.
@@ -53,7 +52,7 @@ pub struct Snapshot {
     pub dr6: u64,
     /// DR7.
     pub dr7: u64,
-    /// EFER, as it was before the extension was enabled for the door.
+    /// EFER, as it was before the extension was enabled for the noted.
     pub efer: u64,
     /// Page attribute table.
     pub pat: u64,
@@ -81,27 +80,27 @@ impl Snapshot {
     /// Takes the snapshot: what the trampoline noted, and what the CPU still
     /// holds. Call it before anything changes the latter.
     #[must_use]
-    pub fn take(door: &Door) -> Self {
-        let [cs, ss, ds, es] = door.segments;
+    pub fn take(noted: &Noted) -> Self {
+        let [cs, ss, ds, es] = noted.segments;
         Self {
             cr0: instruction::read_cr0(),
             cr2: instruction::read_cr2(),
-            cr3: door.root,
-            cr4: door.control4,
+            cr3: noted.root,
+            cr4: noted.control4,
             cr8: instruction::read_cr8(),
             dr6: instruction::read_dr6(),
             dr7: instruction::read_dr7(),
-            efer: door.extended_features,
+            efer: noted.extended_features,
             pat: instruction::page_attributes(),
-            gdtr: TablePointer::from_image(door.gdtr),
-            idtr: TablePointer::from_image(door.idtr),
+            gdtr: TablePointer::from_image(noted.gdtr),
+            idtr: TablePointer::from_image(noted.idtr),
             cs: SegmentState::from_descriptor(cs),
             ss: SegmentState::stack(ss),
             ds: SegmentState::from_descriptor(ds),
             es: SegmentState::from_descriptor(es),
-            rip: door.instruction_pointer,
-            rsp: door.stack_pointer,
-            rflags: door.flags,
+            rip: noted.instruction_pointer,
+            rsp: noted.stack_pointer,
+            rflags: noted.flags,
         }
     }
 }

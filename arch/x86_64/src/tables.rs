@@ -59,7 +59,7 @@ pub const fn gate(handler: u64, stack: u8) -> [u64; 2] {
 
 #[cfg(test)]
 mod tests {
-    use mercury_hal::door::Segment;
+    use crate::noted::Segment;
 
     use super::*;
     use crate::segment::SegmentState;

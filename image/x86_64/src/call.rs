@@ -23,6 +23,7 @@ use mercury_x86::area::Area;
 use mercury_x86::area::Blocks;
 use mercury_x86::area::Registers;
 use mercury_x86::instruction;
+use mercury_x86::noted::Noted;
 use mercury_x86::registers;
 use mercury_x86::segment::SegmentState;
 use mercury_x86::snapshot::Snapshot;
@@ -36,6 +37,7 @@ use mercury_x86::svm::run;
 use mercury_x86::svm::vmcb::ControlBlock;
 use mercury_x86::svm::vmcb::code;
 use mercury_x86::tables;
+use mercury_x86::window;
 
 use crate::machine;
 use crate::machine::HYPERVISOR;
@@ -59,7 +61,7 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> ! {
     let arguments = {
         // SAFETY: only this CPU uses its area.
         let area = unsafe { &mut *area };
-        area.native = Snapshot::take(&area.door);
+        area.native = Snapshot::take(&Noted::from_words(&area.door.noted));
         area.blocks.guest = area.door.control_block;
         // SAFETY: the second page of this CPU's area, which is for this.
         unsafe { instruction::vmsave(area.blocks.guest) };
@@ -105,7 +107,7 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> ! {
 
 /// Takes the module's parameters, and lays out every CPU's area.
 fn prepare(parameters_frame: u64) -> Result<(), Error> {
-    let at = (door::FRAME_BASE + parameters_frame * PAGE_SIZE) as *const Parameters;
+    let at = (window::FRAME_BASE + parameters_frame * PAGE_SIZE) as *const Parameters;
     // SAFETY: the module mapped the frame there, wrote the structure and does
     // not write it again; it stays lent as long as this image is in memory.
     let parameters: &'static Parameters = unsafe { &*at };
@@ -147,7 +149,7 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
     MUTANT.store(parameters.mutant, Ordering::Relaxed);
     // SAFETY: `HYPERVISOR.prepare` refuses while any CPU is in.
     unsafe { machine::prepare_gates() };
-    let peek_tables = door::FRAME_BASE + parameters.peek_table_frame * PAGE_SIZE;
+    let peek_tables = window::FRAME_BASE + parameters.peek_table_frame * PAGE_SIZE;
     for cpu in 0..cpus {
         let first = u64::from(parameters.image_frames) + u64::from(cpu) * door::CPU_PAGES as u64;
         let page = |slot: u64| lent.address(first + slot).ok_or(Error::BadParameters);

@@ -7,11 +7,11 @@ use core::sync::atomic::AtomicU64;
 
 use mercury_core::hypervisor::Hypervisor;
 use mercury_hal::addr::PAGE_SIZE;
-use mercury_hal::door::FRAME_BASE;
 use mercury_hal::frames::FrameAccess;
 use mercury_x86::exception;
 use mercury_x86::instruction::TimeStampCounter;
 use mercury_x86::svm::nested::NestedFormat;
+use mercury_x86::window::FRAME_BASE;
 
 /// The hypervisor, as it is on this architecture.
 pub(crate) type Machine = Hypervisor<NestedFormat, Window, TimeStampCounter>;

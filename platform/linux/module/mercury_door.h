@@ -11,11 +11,15 @@
 #define MERCURY_DOOR_ABI 1
 #define MERCURY_IMAGE_MAGIC 0x005952554352454d
 
-#define MERCURY_IMAGE_BASE 0x40000000
-#define MERCURY_CPU_BASE 0x50000000
+#define MERCURY_CPU_OFFSET 0x10000000
 #define MERCURY_CPU_STRIDE 0x10000
-#define MERCURY_FRAME_BASE 0x60000000
-#define MERCURY_PEEK_BASE 0x70000000
+#define MERCURY_FRAME_OFFSET 0x20000000
+#define MERCURY_PEEK_OFFSET 0x30000000
+/* x86: arch/x86_64/src/window.rs */
+#define MERCURY_IMAGE_BASE 0x40000000
+#define MERCURY_CPU_BASE (MERCURY_IMAGE_BASE + MERCURY_CPU_OFFSET)
+#define MERCURY_FRAME_BASE (MERCURY_IMAGE_BASE + MERCURY_FRAME_OFFSET)
+#define MERCURY_PEEK_BASE (MERCURY_IMAGE_BASE + MERCURY_PEEK_OFFSET)
 #define MERCURY_CPU_PAGES 8
 #define MERCURY_CPU_PAGE_SLOTS { 0, 1, 2, 3, 5, 6, 7, 9 }
 #define MERCURY_MAX_CPUS 4096
@@ -73,15 +77,8 @@ struct mercury_segment {
 	__u64 descriptor;
 };
 
-struct mercury_door {
-	__u64 operation;
-	__u64 arguments[4];
-	__u64 words[8];
-	__u64 own;
-	__u64 host_root;
-	__u64 host_entry;
-	__u64 way_out;
-	__u64 backend;
+/* x86: arch/x86_64/src/noted.rs */
+struct mercury_noted {
 	__u64 stack_pointer;
 	__u64 instruction_pointer;
 	__u64 flags;
@@ -92,6 +89,18 @@ struct mercury_door {
 	__u64 idtr[2];
 	struct mercury_segment segments[4];	/* CS, SS, DS, ES */
 	__u64 host_control4;
+};
+
+struct mercury_door {
+	__u64 operation;
+	__u64 arguments[4];
+	__u64 words[8];
+	__u64 own;
+	__u64 host_root;
+	__u64 host_entry;
+	__u64 way_out;
+	__u64 backend;
+	struct mercury_noted noted;
 	__u64 control_block;
 };
 

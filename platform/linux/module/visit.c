@@ -64,8 +64,8 @@ static void note_segments(struct mercury_door *door)
 	asm("mov %%ds, %0" : "=r"(selectors[2]));
 	asm("mov %%es, %0" : "=r"(selectors[3]));
 	for (segment = 0; segment < 4; segment++) {
-		door->segments[segment].selector = selectors[segment] & 0xffff;
-		door->segments[segment].descriptor = descriptor(selectors[segment] & 0xffff, &gdt);
+		door->noted.segments[segment].selector = selectors[segment] & 0xffff;
+		door->noted.segments[segment].descriptor = descriptor(selectors[segment] & 0xffff, &gdt);
 	}
 }
 
@@ -87,7 +87,7 @@ static u64 through_door(u64 operation, const u64 arguments[4], u64 words[8])
 
 	door->operation = operation;
 	memcpy(door->arguments, arguments, sizeof(door->arguments));
-	door->host_control4 = __read_cr4() & (X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_MCE);
+	door->noted.host_control4 = __read_cr4() & (X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_MCE);
 	note_segments(door);
 	result = mercury_door(door);
 	/* As a guest, the door reads zero; only a native call has words. */

@@ -16,7 +16,6 @@ use mercury_hal::door::Block;
 use mercury_hal::door::Door;
 use mercury_hal::door::Operation;
 use mercury_hal::door::Parameters;
-use mercury_hal::door::Segment;
 use mercury_hal::error::Error;
 use mercury_host_tests::header::Facts;
 use mercury_host_tests::header::c_facts;
@@ -25,6 +24,10 @@ use mercury_host_tests::header::module;
 use mercury_host_tests::header::repository;
 use mercury_host_tests::header::text;
 use mercury_host_tests::header::upper_snake;
+use mercury_x86::noted;
+use mercury_x86::noted::Noted;
+use mercury_x86::noted::Segment;
+use mercury_x86::window;
 
 fn header() -> String {
     text(&module("mercury_door.h"))
@@ -56,10 +59,10 @@ macro_rules! layout {
 
 /// The offsets that door.S uses, by the names it uses.
 macro_rules! assembler {
-    ($facts:ident, $($field:ident)*) => {
+    ($facts:ident, $base:expr, $type:ident, $($field:ident)*) => {
         $($facts.insert(
             format!("MERCURY_DOOR_{}", stringify!($field).to_uppercase()),
-            offset_of!(Door, $field) as u64,
+            ($base + offset_of!($type, $field)) as u64,
         );)*
     };
 }
@@ -70,26 +73,31 @@ fn rust_facts() -> Facts {
     layout!(facts, Segment, "mercury_segment", selector descriptor);
     layout!(facts, Block, "mercury_block", start pages);
     layout!(facts, Door, "mercury_door",
-        operation arguments words own host_root host_entry way_out backend stack_pointer
-        instruction_pointer flags root control4 extended_features gdtr idtr segments
-        host_control4 control_block);
+        operation arguments words own host_root host_entry way_out backend noted control_block);
+    layout!(facts, Noted, "mercury_noted",
+        stack_pointer instruction_pointer flags root control4 extended_features gdtr idtr segments
+        host_control4);
     layout!(facts, Parameters, "mercury_parameters",
         abi block_count cpus_possible address_bits image_frames first_free frame_count
         huge_leaves levels testing proof_pages peek_table_frame mutant blocks);
-    assembler!(facts, own host_root host_entry stack_pointer instruction_pointer flags root
+    assembler!(facts, 0, Door, own host_root host_entry);
+    assembler!(facts, offset_of!(Door, noted), Noted, stack_pointer instruction_pointer flags root
         control4 extended_features gdtr idtr host_control4);
     let numbers = [
         ("DOOR_ABI", door::DOOR_ABI.into()),
         ("IMAGE_MAGIC", door::IMAGE_MAGIC),
-        ("IMAGE_BASE", door::IMAGE_BASE),
-        ("CPU_BASE", door::CPU_BASE),
+        ("CPU_OFFSET", door::CPU_OFFSET),
         ("CPU_STRIDE", door::CPU_STRIDE),
-        ("FRAME_BASE", door::FRAME_BASE),
-        ("PEEK_BASE", door::PEEK_BASE),
+        ("FRAME_OFFSET", door::FRAME_OFFSET),
+        ("PEEK_OFFSET", door::PEEK_OFFSET),
+        ("IMAGE_BASE", window::IMAGE_BASE),
+        ("CPU_BASE", window::CPU_BASE),
+        ("FRAME_BASE", window::FRAME_BASE),
+        ("PEEK_BASE", window::PEEK_BASE),
         ("CPU_PAGES", door::CPU_PAGES as u64),
         ("MAX_CPUS", door::MAX_CPUS as u64),
         ("MAX_BLOCKS", door::MAX_BLOCKS as u64),
-        ("BACKEND_SVM", door::BACKEND_SVM),
+        ("BACKEND_SVM", noted::BACKEND_SVM),
         ("CALL_BASE", call::BASE),
         ("CALL_WORDS", call::WORDS as u64),
     ];
@@ -190,9 +198,9 @@ fn page_slots_are_the_same() {
 /// The areas of the image's address space do not run into each other.
 #[test]
 fn areas_fit_beside_each_other() {
-    let end_of_cpus = door::CPU_BASE + door::MAX_CPUS as u64 * door::CPU_STRIDE;
-    assert!(end_of_cpus <= door::FRAME_BASE);
-    assert!(door::PEEK_BASE + door::MAX_CPUS as u64 * 4096 <= 1 << 31);
+    let end_of_cpus = window::CPU_BASE + door::MAX_CPUS as u64 * door::CPU_STRIDE;
+    assert!(end_of_cpus <= window::FRAME_BASE);
+    assert!(window::PEEK_BASE + door::MAX_CPUS as u64 * 4096 <= 1 << 31);
     let last = u64::from(*door::CPU_PAGE_SLOTS.iter().max().unwrap());
     assert!(door::CPU_EXCEPTION_STACK_TOP == (last + 1) * 4096);
     assert!((last + 1) * 4096 <= door::CPU_STRIDE);

@@ -10,6 +10,7 @@ use mercury_host_tests::header::c_facts;
 use mercury_host_tests::header::module;
 use mercury_host_tests::header::repository;
 use mercury_host_tests::header::text;
+use mercury_x86::window;
 
 /// What the C compiler makes of the header. `name` keeps tests apart.
 fn facts(name: &str) -> Facts {
@@ -70,7 +71,7 @@ fn the_linker_script_lays_out_the_header() {
     let (_, size, name) = script.iter().find(|(here, ..)| *here == at).unwrap();
     let name = u64::from_str_radix(name.trim_start_matches("0x"), 16).unwrap();
     assert_eq!((*size, name.to_le_bytes()), (8, *b"x86_64\0\0"));
-    let base = format!("IMAGE_BASE = {:#x};", door::IMAGE_BASE);
+    let base = format!("IMAGE_BASE = {:#x};", window::IMAGE_BASE);
     assert!(text(&repository("image/x86_64/image.ld")).contains(&base));
 }
 
@@ -98,11 +99,11 @@ fn a_built_image_is_what_its_header_says() {
         let field = |name| number(&image, &c, name);
         assert_eq!(field("magic"), door::IMAGE_MAGIC);
         assert_eq!(field("abi"), u64::from(door::DOOR_ABI));
-        assert_eq!(field("base"), door::IMAGE_BASE);
+        assert_eq!(field("base"), window::IMAGE_BASE);
         assert_eq!(field("file_bytes"), image.len() as u64);
         let memory = field("memory_bytes");
         assert!(memory >= field("file_bytes") && memory % 4096 == 0);
-        let entry = field("entry").checked_sub(door::IMAGE_BASE).unwrap();
+        let entry = field("entry").checked_sub(window::IMAGE_BASE).unwrap();
         let start = c["offsetof mercury_image_header.segments"] as usize;
         let size = c["sizeof mercury_image_segment"] as usize;
         let mut next = 0;
