@@ -254,18 +254,11 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         }
         let mut guard = self.prepared.lock();
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
-        let memory = prepared.map.memory_mut();
-        let mut first = memory.take().ok_or(Error::FramesExhausted)?;
-        let mut length = 1;
-        while length < count {
-            let next = memory.take().ok_or(Error::FramesExhausted)?;
-            if next.0 == first.0 + length * PAGE_SIZE {
-                length += 1;
-            } else {
-                (first, length) = (next, 1);
-            }
-        }
-        Ok(first)
+        prepared
+            .map
+            .memory_mut()
+            .take_run(count, 1)
+            .ok_or(Error::FramesExhausted)
     }
 
     /// Stores a word of such a frame.

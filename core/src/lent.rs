@@ -145,6 +145,10 @@ impl<A: FrameAccess> TableMemory for LentTables<A> {
             self.access.write(frame, index, value);
         }
     }
+
+    fn forget(&mut self) {
+        self.access.forget();
+    }
 }
 
 #[cfg(test)]

@@ -16,12 +16,14 @@
 //! split) are announced by a rising [`Stage2::generation`]; each CPU compares
 //! it on its way back into the guest and drops what it has cached.
 //!
-//! On ARM a change of a present entry needs break-before-make; that belongs
-//! into [`Stage2::replace`], the one place where present entries change.
+//! Where the architecture wants break-before-make, a present entry is emptied and
+//! forgotten by every CPU before it gets its new value ([`Stage2::change`], the
+//! one place where present entries change).
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::GuestRange;
 use mercury_hal::addr::HostPhysical;
+use mercury_hal::addr::PAGE_SIZE;
 use mercury_hal::error::Error;
 use mercury_hal::frames::FrameSource;
 use mercury_hal::frames::TableMemory;
@@ -73,8 +75,10 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     /// [`Error::FramesExhausted`] if there is no frame for the root,
     /// [`Error::BadParameters`] if the shape is none that has been thought of.
     pub fn new(shape: Shape, memory: M) -> Result<Self, Error> {
-        let known = (3..=4).contains(&shape.root)
+        let known = (2..=4).contains(&shape.root)
             && (1..=2).contains(&shape.largest_leaf)
+            && shape.root_tables.is_power_of_two()
+            && shape.root_tables <= 16
             && (32..=52).contains(&shape.address_bits);
         if !known {
             return Err(Error::BadParameters);
@@ -87,7 +91,14 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             generation: 0,
             format: core::marker::PhantomData,
         };
-        map.root = map.empty_table()?;
+        // Tables at the root are aligned to their number.
+        map.root = map
+            .memory
+            .take_run(shape.root_tables, shape.root_tables)
+            .ok_or(Error::FramesExhausted)?;
+        for table in 0..shape.root_tables {
+            map.empty(HostPhysical(map.root.0 + table * PAGE_SIZE));
+        }
         Ok(map)
     }
 
@@ -152,7 +163,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     /// Fills the empty entry over `at`, at `level` or, where a table is in the
     /// way, below it.
     fn map_leaf(&mut self, at: u64, level: Level) -> Result<(), Error> {
-        let mut table = self.root;
+        let mut table = self.start(at);
         let mut here = self.shape.root;
         loop {
             let index = index(at, here);
@@ -193,7 +204,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         if at >= self.shape.limit() {
             return Err(Error::BadAddress);
         }
-        let mut table = self.root;
+        let mut table = self.start(at);
         let mut here = self.shape.root;
         while here > 0 {
             let index = index(at, here);
@@ -209,10 +220,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             here -= 1;
         }
         let index = index(at, 0);
-        if let Entry::Leaf(..) = F::decode(0, self.memory.read(table, index)) {
-            self.generation += 1;
-            self.uncount(0);
-        }
+        let was = F::decode(0, self.memory.read(table, index));
         let raw = match with {
             Some((target, access)) => {
                 self.count(0, 1);
@@ -220,7 +228,12 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             }
             None => 0,
         };
-        self.memory.write(table, index, raw);
+        if was == Entry::Empty {
+            self.memory.write(table, index, raw);
+        } else {
+            self.uncount(0);
+            self.change(table, index, raw);
+        }
         Ok(())
     }
 
@@ -241,10 +254,9 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             self.memory
                 .write(next, entry, F::leaf(below, target, access));
         }
-        self.memory.write(table, index, F::table(next));
         self.uncount(level);
         self.count(below, ENTRIES as u64);
-        self.generation += 1;
+        self.change(table, index, F::table(next));
         Ok(next)
     }
 
@@ -253,7 +265,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         if address.0 >= self.shape.limit() {
             return None;
         }
-        let mut table = self.root;
+        let mut table = self.start(address.0);
         let mut here = self.shape.root;
         loop {
             match F::decode(here, self.memory.read(table, index(address.0, here))) {
@@ -273,11 +285,31 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
 
     fn empty_table(&mut self) -> Result<HostPhysical, Error> {
         let table = self.memory.take().ok_or(Error::FramesExhausted)?;
+        self.empty(table);
+        Ok(table)
+    }
+
+    fn empty(&mut self, table: HostPhysical) {
         for entry in 0..ENTRIES {
             self.memory.write(table, entry, 0);
         }
         self.census.tables += 1;
-        Ok(table)
+    }
+
+    /// The table of the root that an address falls into.
+    fn start(&self, address: u64) -> HostPhysical {
+        let table = address >> (12 + 9 * (u32::from(self.shape.root) + 1));
+        HostPhysical(self.root.0 + table * PAGE_SIZE)
+    }
+
+    /// Changes an entry that the hardware may have cached.
+    fn change(&mut self, table: HostPhysical, index: usize, raw: u64) {
+        if F::BREAK_BEFORE_MAKE {
+            self.memory.write(table, index, 0);
+            self.memory.forget();
+        }
+        self.memory.write(table, index, raw);
+        self.generation += 1;
     }
 
     fn count(&mut self, level: Level, leaves: u64) {
@@ -296,4 +328,127 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
 /// Which entry of a table at `level` an address falls into.
 const fn index(address: u64, level: Level) -> usize {
     ((address >> (12 + 9 * level as u32)) & 511) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::vec::Vec;
+
+    use super::*;
+
+    /// Memory that notes in which order entries change.
+    #[derive(Default)]
+    struct Memory {
+        next: u64,
+        words: BTreeMap<(u64, usize), u64>,
+        history: Vec<Change>,
+    }
+
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    enum Change {
+        Write(u64),
+        Forget,
+    }
+
+    impl TableMemory for Memory {
+        fn read(&self, table: HostPhysical, index: usize) -> u64 {
+            self.words.get(&(table.0, index)).copied().unwrap_or(0)
+        }
+        fn write(&mut self, table: HostPhysical, index: usize, value: u64) {
+            self.words.insert((table.0, index), value);
+            self.history.push(Change::Write(value));
+        }
+        fn forget(&mut self) {
+            self.history.push(Change::Forget);
+        }
+    }
+
+    impl FrameSource for Memory {
+        fn take(&mut self) -> Option<HostPhysical> {
+            self.next += PAGE_SIZE;
+            Some(HostPhysical(0x10_0000 + self.next))
+        }
+    }
+
+    /// Leaves end in 1, tables in 3; bit 2 is "may be written".
+    #[derive(Debug)]
+    struct Format;
+
+    impl Stage2Format for Format {
+        const BREAK_BEFORE_MAKE: bool = true;
+        fn table(next: HostPhysical) -> u64 {
+            next.0 | 3
+        }
+        fn leaf(_: Level, target: HostPhysical, access: Access) -> u64 {
+            target.0 | 1 | if access == Access::All { 4 } else { 0 }
+        }
+        fn decode(_: Level, raw: u64) -> Entry {
+            let address = HostPhysical(raw & !0xfff);
+            match raw & 3 {
+                1 if raw & 4 != 0 => Entry::Leaf(address, Access::All),
+                1 => Entry::Leaf(address, Access::Read),
+                3 => Entry::Table(address),
+                _ => Entry::Empty,
+            }
+        }
+    }
+
+    fn map(root_tables: u64) -> Stage2<Format, Memory> {
+        let shape = Shape {
+            root: 2,
+            root_tables,
+            largest_leaf: 2,
+            address_bits: 42,
+        };
+        Stage2::new(shape, Memory::default()).unwrap()
+    }
+
+    #[test]
+    fn tables_at_the_root_follow_each_other_and_are_aligned() {
+        let mut map = map(8);
+        assert!(map.root().0.is_multiple_of(8 * PAGE_SIZE));
+        assert_eq!(map.census().tables, 8);
+        // The last gigabyte of 42 bits is in the eighth table.
+        let last = GuestRange::new((1 << 42) - 5, 1 << 42).unwrap();
+        map.map_identity(last).unwrap();
+        let eighth = HostPhysical(map.root().0 + 7 * PAGE_SIZE);
+        assert_ne!(map.memory().read(eighth, 511), 0);
+        let found = map.translate(GuestPhysical((1 << 42) - 1)).unwrap();
+        assert_eq!(found.target.0, (1 << 42) - 1);
+        assert_eq!(map.translate(GuestPhysical(1 << 42)), None);
+        assert_eq!(map.census().tables, 8);
+    }
+
+    #[test]
+    fn a_present_entry_is_broken_before_it_is_made() {
+        let mut map = map(1);
+        map.map_identity(GuestRange::new(0, 1).unwrap()).unwrap();
+        let page = GuestPhysical(0x5000);
+        map.replace(page, Some((HostPhysical(0x9000), Access::Read)))
+            .unwrap();
+        let history = &map.memory().history;
+        let forgets: Vec<usize> = (0..history.len())
+            .filter(|at| history[*at] == Change::Forget)
+            .collect();
+        // The gigabyte, the two megabytes, the page.
+        assert_eq!(forgets.len(), 3);
+        for at in forgets {
+            assert_eq!(history[at - 1], Change::Write(0));
+            assert!(matches!(history[at + 1], Change::Write(new) if new != 0));
+        }
+    }
+
+    #[test]
+    fn shapes_that_nobody_has_thought_of_are_refused() {
+        for (root, root_tables) in [(1, 1), (5, 1), (2, 3), (2, 32)] {
+            let shape = Shape {
+                root,
+                root_tables,
+                largest_leaf: 2,
+                address_bits: 40,
+            };
+            assert!(Stage2::<Format, Memory>::new(shape, Memory::default()).is_err());
+        }
+    }
 }

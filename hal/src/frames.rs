@@ -2,6 +2,7 @@
 //! Frames that the kernel lent, as the logic sees them.
 
 use crate::addr::HostPhysical;
+use crate::addr::PAGE_SIZE;
 
 /// Memory that tables are made of: 512 entries of 64 bits in each frame.
 ///
@@ -15,12 +16,37 @@ pub trait TableMemory {
     fn read(&self, table: HostPhysical, index: usize) -> u64;
     /// Stores one entry.
     fn write(&mut self, table: HostPhysical, index: usize, value: u64);
+    /// Every CPU forgets what it has cached of the nested map. Needed only
+    /// where [`crate::paging::Stage2Format::BREAK_BEFORE_MAKE`] is.
+    fn forget(&mut self);
 }
 
 /// Where frames for new tables come from.
 pub trait FrameSource {
     /// One frame that nobody else has, or nothing. Its content is anything.
     fn take(&mut self) -> Option<HostPhysical>;
+
+    /// `count` frames that follow each other, the first at a multiple of
+    /// `align` frames. Those that are passed over to find them stay unused.
+    fn take_run(&mut self, count: u64, align: u64) -> Option<HostPhysical> {
+        let mut first = self.take()?;
+        let mut length = 1;
+        loop {
+            if !first.0.is_multiple_of(align * PAGE_SIZE) {
+                (first, length) = (self.take()?, 1);
+                continue;
+            }
+            if length == count {
+                return Some(first);
+            }
+            let next = self.take()?;
+            if next.0 == first.0 + length * PAGE_SIZE {
+                length += 1;
+            } else {
+                (first, length) = (next, 1);
+            }
+        }
+    }
 }
 
 /// How the machine reaches a lent frame, by the number that the module gave it
@@ -30,4 +56,6 @@ pub trait FrameAccess {
     fn read(&self, frame: u64, index: usize) -> u64;
     /// Stores one word.
     fn write(&mut self, frame: u64, index: usize, value: u64);
+    /// As [`TableMemory::forget`].
+    fn forget(&mut self) {}
 }

@@ -39,6 +39,9 @@ pub enum Entry {
 
 /// How this architecture writes entries.
 pub trait Stage2Format {
+    /// Whether a present entry may change into another present one only by way
+    /// of an empty one that every CPU has seen.
+    const BREAK_BEFORE_MAKE: bool;
     /// The entry that names the next table.
     fn table(next: HostPhysical) -> u64;
     /// The entry that maps memory at `level`; `target` is aligned to its span.
@@ -51,8 +54,11 @@ pub trait Stage2Format {
 /// the minimum over all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// Level of the root table (3: four levels, 4: five).
+    /// Level of the root (2: three levels, 3: four, 4: five).
     pub root: Level,
+    /// Tables at the root that follow each other: a power of two, for address
+    /// spaces that are a little larger than one table reaches.
+    pub root_tables: u64,
     /// Largest leaf that every CPU can use (1: 2 MiB, 2: 1 GiB).
     pub largest_leaf: Level,
     /// Bits of a physical address.
@@ -63,7 +69,7 @@ impl Shape {
     /// First address beyond what the map can hold and the CPU can name.
     #[must_use]
     pub const fn limit(self) -> u64 {
-        let table_bits = 12 + 9 * (self.root as u32 + 1);
+        let table_bits = 12 + 9 * (self.root as u32 + 1) + self.root_tables.trailing_zeros();
         let bits = if self.address_bits < table_bits {
             self.address_bits
         } else {

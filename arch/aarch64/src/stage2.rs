@@ -32,6 +32,8 @@ const ADDRESS: u64 = 0x0000_ffff_ffff_f000;
 pub struct Stage2Tables;
 
 impl Stage2Format for Stage2Tables {
+    const BREAK_BEFORE_MAKE: bool = true;
+
     fn table(next: HostPhysical) -> u64 {
         next.0 | VALID | TABLE_OR_PAGE
     }

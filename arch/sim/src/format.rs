@@ -31,6 +31,8 @@ const ADDRESS: u64 = !0xfff;
 pub struct SimFormat;
 
 impl Stage2Format for SimFormat {
+    const BREAK_BEFORE_MAKE: bool = false;
+
     fn table(next: HostPhysical) -> u64 {
         next.0 | VALID | TABLE
     }

@@ -103,6 +103,7 @@ impl Setup {
         Self {
             shape: Shape {
                 root: 3,
+                root_tables: 1,
                 largest_leaf: 2,
                 address_bits: 40,
             },

@@ -130,6 +130,7 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
         first_free: u64::from(parameters.first_free),
         shape: Shape {
             root: parameters.levels as u8 - 1,
+            root_tables: 1,
             largest_leaf: if parameters.huge_leaves == 1 { 2 } else { 1 },
             address_bits: parameters.address_bits,
         },

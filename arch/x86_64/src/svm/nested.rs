@@ -27,6 +27,8 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 pub struct NestedFormat;
 
 impl Stage2Format for NestedFormat {
+    const BREAK_BEFORE_MAKE: bool = false;
+
     fn table(next: HostPhysical) -> u64 {
         next.0 | PRESENT | WRITABLE | USER | ACCESSED
     }

@@ -135,6 +135,7 @@ fn frames_run_out_anywhere() {
         for largest_leaf in 1..=2 {
             let shape = Shape {
                 root,
+                root_tables: 1,
                 largest_leaf,
                 address_bits: 40,
             };

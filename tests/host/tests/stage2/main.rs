@@ -74,6 +74,7 @@ fn address(bits: u32) -> impl Strategy<Value = u64> {
 fn shapes() -> impl Strategy<Value = Shape> {
     (3..=4u8, 1..=2u8, 36..=52u32).prop_map(|(root, largest_leaf, address_bits)| Shape {
         root,
+        root_tables: 1,
         largest_leaf,
         address_bits,
     })

@@ -30,6 +30,8 @@ macro_rules! defect {
     ($name:ident, $base:ident, table: $table:expr, leaf: $leaf:expr) => {
         struct $name;
         impl Stage2Format for $name {
+            const BREAK_BEFORE_MAKE: bool = false;
+
             fn table(next: HostPhysical) -> u64 {
                 let change: fn(u64) -> u64 = $table;
                 change($base::table(next))
