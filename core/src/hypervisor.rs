@@ -87,11 +87,21 @@ pub struct Plan {
     pub cpus: u32,
 }
 
+/// Frames that are still free when the preparation is over, so that addresses
+/// outside iomem can be mapped when they are touched. Beside them, where leaves
+/// are small, one for each gigabyte of the windows that were not mapped, up to
+/// [`MOST_RESERVED`].
+const RESERVED: u64 = 16;
+/// Most frames held back.
+const MOST_RESERVED: u64 = 64;
+
 struct Prepared<F, A> {
     plan: Plan,
     map: Stage2<F, LentTables<A>>,
     zeros: HostPhysical,
     on_demand: u64,
+    /// Gigabytes of windows that wait until they are touched.
+    waiting: u64,
 }
 
 /// See the module's documentation.
@@ -153,6 +163,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             map,
             zeros,
             on_demand: 0,
+            waiting: 0,
         });
         Ok(())
     }
@@ -171,6 +182,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
         let wide = range.end() - range.start() > 1 << 30;
         if wide && !is_ram && prepared.plan.shape.largest_leaf < 2 {
+            prepared.waiting += (range.end() - range.start()) >> 30;
             return Ok(());
         }
         prepared.map.map_identity(range)
@@ -180,7 +192,8 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// preparation.
     ///
     /// # Errors
-    /// As [`Stage2::replace`]; [`Error::WrongPhase`] unless preparing.
+    /// As [`Stage2::replace`]; [`Error::FramesExhausted`] also if too few would
+    /// be left for what may be touched later; [`Error::WrongPhase`] unless preparing.
     pub fn punch(&self) -> Result<(), Error> {
         if self.progress.phase() != Phase::Preparing {
             return Err(Error::WrongPhase);
@@ -195,6 +208,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
                 .address(number)
                 .ok_or(Error::BadParameters)?;
             prepared.map.replace(GuestPhysical(frame.0), zeros)?;
+        }
+        let reserve = RESERVED + prepared.waiting.min(MOST_RESERVED);
+        if prepared.map.memory().left() < reserve {
+            return Err(Error::FramesExhausted);
         }
         self.generation
             .store(prepared.map.generation(), Ordering::Release);
@@ -378,11 +395,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
         }
     }
 
-    fn is_hole(&self, address: GuestPhysical) -> bool {
-        self.prepared
-            .lock()
-            .as_ref()
-            .is_some_and(|prepared| prepared.plan.lent.covers(address))
+    fn may_look(&self, address: GuestPhysical) -> bool {
+        self.prepared.lock().as_ref().is_some_and(|prepared| {
+            address.0 < prepared.plan.shape.limit() && !prepared.plan.lent.covers(address)
+        })
     }
 
     fn hypercall(&self, cpu: &mut Cpu, request: Request) -> Answer {

@@ -5,8 +5,7 @@
 //! could spare, and are numbered through. The number is what the image's own
 //! tables are laid out by ([`mercury_hal::door`]), the address is what the
 //! hardware's tables hold; this is the map between the two, and the set that
-//! makes up the hole. It never changes while anything is attached, so looking
-//! an address up needs no lock.
+//! makes up the hole. It never changes while anything is attached.
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::HostPhysical;

@@ -113,10 +113,10 @@ events! {
     PowerDetach = 72, Information, "detached for power event {0d}";
     /// Module: attached again after a power event.
     PowerAttach = 73, Information, "attached again after power event {0d}";
-    /// Module: could not re-attach.
-    PowerFailed = 74, Error, "could not attach again after power event {0d} (errno {1d})";
+    /// Module: a switch for a power event failed.
+    PowerFailed = 74, Error, "the switch for power event {0d} failed (errno {1d})";
     /// Module: the rope was pulled.
-    RopePulled = 75, Warning, "no `mercury keep` within {0d} seconds: detached";
+    RopePulled = 75, Warning, "no `mercury keep` within {0d} seconds: detaching";
     /// Module: kept.
     Kept = 76, Information, "kept: will not detach by itself";
     /// Module: CPU did not come to the door.

@@ -86,9 +86,10 @@ pub trait Policy {
         address: GuestPhysical,
         touch: Touch,
     ) -> FaultAnswer;
-    /// Whether the page is one of ours (the guest must not read through us
+    /// Whether we may look at a page on the guest's word: it is within the
+    /// address space, and not one of ours (the guest must not read through us
     /// what it cannot read itself).
-    fn is_hole(&self, address: GuestPhysical) -> bool;
+    fn may_look(&self, address: GuestPhysical) -> bool;
     /// Answers a hypercall that came from kernel mode.
     fn hypercall(&self, cpu: &mut Self::Cpu, request: Request) -> Answer;
     /// Whether the nested map changed a present translation since this CPU

@@ -123,7 +123,7 @@ impl SimCpu {
             }
             FaultAnswer::Hole => (Reason::HoleRefused, Event::HoleRefused, Outcome::Protection),
         };
-        assert!(policy.is_hole(address));
+        assert!(!policy.may_look(address));
         policy.count(&mut self.logic, reason);
         policy.record(&self.logic, event, [address.0, touch as u64, 0, 0, 0]);
         Some(outcome)

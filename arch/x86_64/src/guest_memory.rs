@@ -5,8 +5,8 @@
 //! The image maps nothing of the guest. Each CPU has one page-sized slot in its
 //! address space; a look maps the page there, copies what is wanted, and takes
 //! it out again. Everything on the way is the guest's word: its CR3, its
-//! tables, its instruction pointer. A table or page that would lie in the hole
-//! is not looked at, whatever they say.
+//! tables, its instruction pointer. A table or page that would lie in the hole,
+//! or beyond the physical address space, is not looked at, whatever they say.
 #![expect(unsafe_code, reason = "maps a page and reads it")]
 
 use mercury_hal::addr::GuestPhysical;
@@ -97,8 +97,8 @@ pub struct PeekSlot<H> {
     entry: u64,
     /// Virtual address of the slot.
     slot: u64,
-    /// Whether a page is in the hole.
-    is_hole: H,
+    /// Whether a page may be looked at.
+    may_look: H,
 }
 
 impl<H: Fn(GuestPhysical) -> bool> PeekSlot<H> {
@@ -107,11 +107,11 @@ impl<H: Fn(GuestPhysical) -> bool> PeekSlot<H> {
     /// # Safety
     /// `entry` is the virtual address of the entry that maps this CPU's slot,
     /// and nobody else uses either until the value is dropped.
-    pub const unsafe fn new(cpu: u32, entry: u64, is_hole: H) -> Self {
+    pub const unsafe fn new(cpu: u32, entry: u64, may_look: H) -> Self {
         Self {
             entry,
             slot: PEEK_BASE + cpu as u64 * PAGE_SIZE,
-            is_hole,
+            may_look,
         }
     }
 
@@ -125,7 +125,7 @@ impl<H: Fn(GuestPhysical) -> bool> PeekSlot<H> {
 
 impl<H: Fn(GuestPhysical) -> bool> Look for PeekSlot<H> {
     fn copy(&mut self, page: GuestPhysical, offset: u64, to: &mut [u8]) -> Option<usize> {
-        if (self.is_hole)(page) {
+        if !(self.may_look)(page) {
             return None;
         }
         self.map(page.page().0 | PRESENT);

@@ -6,8 +6,9 @@
 //! needs the kernel's tables and so is done by the trampoline, which lies in
 //! both address spaces (`door.S`, `mercury_door_exit`):
 //!
-//! 1. here: GDTR and IDTR with their limits, CR0, CR2, the debug registers, the
-//!    general registers that a called function must keep;
+//! 1. here: GDTR and IDTR with their limits, CR0, the general registers that a
+//!    called function must keep (CR2, the debug registers and what VMLOAD gives
+//!    back are in place before, `svm/depart.rs`);
 //! 2. there: CR4, and only then CR3 with its PCID (CR4.PCIDE can be set only
 //!    while the PCID is 0, APM 5.5.1, and setting CR4.PGE drops all global
 //!    translations that are older than the attach), stack, DS, ES, then IRETQ
@@ -40,7 +41,7 @@ pub struct Departure {
     pub rip: u64,
     /// RFLAGS, for the trampoline.
     pub rflags: u64,
-    /// EFER, for the trampoline; 0: STGI and EFER are not its business.
+    /// EFER, for the trampoline, which sets the global interrupt flag first.
     pub efer: u64,
     /// DS, ES, SS, CS, 16 bits each, for the trampoline.
     pub selectors: u64,

@@ -2,7 +2,6 @@
 //! Calls through the door, and the life of a guest.
 #![expect(unsafe_code, reason = "reaches the CPU's area, enters the guest")]
 
-use core::convert::Infallible;
 use core::sync::atomic::Ordering;
 
 use mercury_core::hypervisor::Cpu;
@@ -88,9 +87,10 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> ! {
         }
         Some(Operation::Enter) => {
             // SAFETY: as above.
-            let area = unsafe { &mut *area };
-            match enter(area, first) {
-                Ok(never) => match never {},
+            let built = enter(unsafe { &mut *area }, first);
+            match built {
+                // SAFETY: this CPU's area, whose guest was just built.
+                Ok(capabilities) => Err(unsafe { live(area, capabilities) }),
                 Err(error) => Err(error),
             }
         }
@@ -188,8 +188,8 @@ unsafe fn prepare_cpu(cpu: u32, blocks: Blocks, peek_entry: u64) {
     };
 }
 
-/// Makes this CPU a guest. Comes back only if that fails.
-fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Infallible, Error> {
+/// Builds the guest that goes on as this CPU, and readies the hardware.
+fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
     let capabilities = Capabilities::read();
     if !capabilities.nested_paging() {
         return Err(Error::Unsupported);
@@ -201,10 +201,8 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Infallible, Error> {
         return Err(Error::Injected);
     }
     let nested_root = HYPERVISOR.entering(&mut area.logic)?;
-    let this = &raw mut *area;
-    let block = (area::address(area.index) + GUEST_BLOCK) as *mut ControlBlock;
-    // SAFETY: this CPU's block, mapped by the module, used by nobody else.
-    let block = unsafe { &mut *block };
+    // SAFETY: this CPU's block, mapped by the module; no guest runs on it.
+    let block = unsafe { &mut *guest_block(area.index) };
     build::build(
         block,
         &area.native,
@@ -227,17 +225,38 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Infallible, Error> {
         // SAFETY: the guest's TSC runs as the machine's.
         unsafe { instruction::write_msr(registers::MSR_TSC_RATIO, registers::TSC_RATIO_ONE) };
     }
-    let Blocks { guest, host, .. } = area.blocks;
+    Ok(capabilities)
+}
+
+/// This CPU's guest's control block.
+fn guest_block(cpu: u32) -> *mut ControlBlock {
+    (area::address(cpu) + GUEST_BLOCK) as *mut ControlBlock
+}
+
+/// The guest's life, from its first entry to its detach. Comes back only if the
+/// first entry fails.
+///
+/// # Safety
+/// `area` is this CPU's, and [`enter`] was the last to touch it.
+unsafe fn live(area: *mut Area<Cpu>, capabilities: Capabilities) -> Error {
+    // SAFETY: the caller vouches for the area; nothing of it is borrowed.
+    let Blocks { guest, host, .. } = unsafe { (*area).blocks };
     let mut first = true;
     loop {
-        // SAFETY: block, addresses and save area are this CPU's; the global
-        // interrupt flag has been clear since the trampoline.
-        unsafe { run::run(this.cast(), guest, host) };
+        // The hardware writes the block and the switch writes the area, so
+        // neither is borrowed here.
+        // SAFETY: both are this CPU's; the global interrupt flag has been clear
+        // since the trampoline.
+        unsafe { run::run(area.cast(), guest, host) };
+        // SAFETY: the guest is out: both are ours until the next turn.
+        let area = unsafe { &mut *area };
+        // SAFETY: as above.
+        let block = unsafe { &mut *guest_block(area.index) };
         if block.exit_code as u32 == code::INVALID && first {
             // SAFETY: the guest never ran.
-            unsafe { depart::give_back(area, capabilities) };
+            unsafe { depart::give_back(area, block, capabilities) };
             HYPERVISOR.entry_failed(&area.logic, Error::EntryRefused, block.exit_code);
-            return Err(Error::EntryRefused);
+            return Error::EntryRefused;
         }
         first = false;
         if let Next::Leave(result) = exit::handle(area, block, &HYPERVISOR, capabilities) {

@@ -13,7 +13,8 @@
  *   the other half of the story. CR4 goes first here too: CR4.PCIDE may be set
  *   only while CR3 holds PCID 0, as the image's does (APM 5.5.1).
  * mercury_call: a hypercall. On a CPU that is not a guest VMMCALL is undefined,
- *   and the exception table turns that into -ENXIO.
+ *   and the exception table turns that into -ENXIO; another hypervisor beneath
+ *   may answer it in its own way, which lacks MERCURY_CALL_BASE.
  *
  * A CPU that enters the guest "returns" from mercury_door with RAX = 0; one
  * that is let go returns from the VMMCALL.
@@ -22,7 +23,11 @@
 #include <linux/version.h>
 #include <linux/errno.h>
 #include <asm/asm.h>
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
 #include <asm/ibt.h>
+#else
+#define ENDBR
+#endif
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
 #include <asm/unwind_hints.h>
@@ -97,10 +102,11 @@ SYM_CODE_START(mercury_door_exit)
 	movq	%rdi, %cr4
 	movq	%rsi, %cr3
 	movq	%rdx, %rsp
-	movl	%r10d, %ds
-	shrq	$16, %r10
-	movl	%r10d, %es
-	shrq	$16, %r10
+	/* A selector may outlive its descriptor (a task that drops its LDT). */
+1:	movl	%r10d, %ds
+2:	shrq	$16, %r10
+3:	movl	%r10d, %es
+4:	shrq	$16, %r10
 	movzwl	%r10w, %edi
 	shrq	$16, %r10
 	pushq	%rdi
@@ -124,6 +130,14 @@ SYM_CODE_START(mercury_door_exit)
 	movq	%r11, %rax
 	ANNOTATE_RETPOLINE_SAFE
 	jmp	*%r10
+5:	xorl	%edi, %edi
+	movl	%edi, %ds
+	jmp	2b
+6:	xorl	%edi, %edi
+	movl	%edi, %es
+	jmp	4b
+	_ASM_EXTABLE(1b, 5b)
+	_ASM_EXTABLE(3b, 6b)
 SYM_CODE_END(mercury_door_exit)
 	/* Refuses to assemble if the trampoline outgrows what it is aligned to. */
 	.org mercury_door + 512, 0xcc

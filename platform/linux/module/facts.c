@@ -19,10 +19,10 @@
 
 #include "mercury.h"
 
-#define MSR_VM_CR_ 0xc0010114
-#define MSR_SEV_STATUS_ 0xc0010131
-#define MSR_SYSCFG_ 0xc0010010
-#define MSR_S_CET_ 0x6a2
+/* APM volume 2, appendix A; the kernel's headers name them differently from
+ * version to version. */
+enum { VM_CR = 0xc0010114, SEV_STATUS = 0xc0010131, SYSCFG = 0xc0010010, S_CET = 0x6a2 };
+#define CR4_CET (1ull << 23)
 
 static u64 read_or_zero(u32 msr)
 {
@@ -48,17 +48,18 @@ void mercury_facts_read(struct mercury_facts *facts)
 	facts->cpuid_extension = cpuid_ecx(0x80000001);
 	if (facts->cpuid_extension & 1 << 2) {
 		facts->cpuid_stage2 = cpuid_edx(0x8000000a);
-		facts->vm_cr = read_or_zero(MSR_VM_CR_);
+		facts->vm_cr = read_or_zero(VM_CR);
 	}
 	facts->efer = read_or_zero(MSR_EFER);
 	if (largest >= 0x8000001f && cpuid_eax(0x8000001f)) {
-		facts->sev_status = read_or_zero(MSR_SEV_STATUS_);
-		facts->syscfg = read_or_zero(MSR_SYSCFG_);
+		facts->sev_status = read_or_zero(SEV_STATUS);
+		facts->syscfg = read_or_zero(SYSCFG);
 	}
 	facts->host_encryption = kernel_encrypts();
 	facts->cr4 = __read_cr4();
-	if (facts->cr4 & 1 << 23)
-		facts->s_cet = read_or_zero(MSR_S_CET_);
+	if (facts->cr4 & CR4_CET)
+		facts->s_cet = read_or_zero(S_CET);
+	facts->broadcast_flush = cpuid_ebx(0x80000008) >> 3 & 1;
 	facts->address_bits = cpuid_eax(0x80000008) & 0xff;
 	facts->huge_leaves = !!(cpuid_edx(0x80000001) & 1 << 26);
 	mercury_override(facts, raw_smp_processor_id());
@@ -142,7 +143,7 @@ int mercury_preflight(struct mercury_verdict *first_failure)
 				    "/sys/kernel/security/lockdown");
 		return -EPERM;
 	}
-	verdicts = kcalloc(capacity, sizeof(*verdicts), GFP_KERNEL);
+	verdicts = kvcalloc(capacity, sizeof(*verdicts), GFP_KERNEL);
 	if (!verdicts) {
 		mercury_verdict_set(first_failure, MERCURY_REQUIREMENT_MEMORY, -1, ENOMEM,
 				    capacity * sizeof(*verdicts), "bytes for the preflight");
@@ -156,7 +157,7 @@ int mercury_preflight(struct mercury_verdict *first_failure)
 			*first_failure = verdicts[index];
 			error = -verdicts[index].error;
 		}
-	kfree(verdicts);
+	kvfree(verdicts);
 	return error;
 }
 

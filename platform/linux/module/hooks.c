@@ -39,7 +39,30 @@ u32 mercury_hotplug_why(int cpu)
 	return per_cpu(why_native, cpu);
 }
 
-/* ---- no sleep during a switch ---- */
+void mercury_why_native(int cpu, u32 event)
+{
+	per_cpu(why_native, cpu) = event;
+}
+
+/* ---- one switch at a time, and no sleep meanwhile ---- */
+
+static atomic_t switching = ATOMIC_INIT(0);
+
+bool mercury_switching_begin(void)
+{
+	return !atomic_cmpxchg(&switching, 0, 1);
+}
+
+void mercury_switching_end(void)
+{
+	atomic_set_release(&switching, 0);
+}
+
+bool mercury_is_switching(void)
+{
+	return atomic_read_acquire(&switching);
+}
+
 
 unsigned int mercury_no_sleep(void)
 {
@@ -66,10 +89,24 @@ static unsigned int retries_left;
 static void retry(struct work_struct *work);
 static DECLARE_DELAYED_WORK(retry_work, retry);
 
+/* Whether this CPU is as the ones that attach looked at. */
+static bool fits(void)
+{
+	struct mercury_facts facts;
+	unsigned int rule;
+
+	mercury_facts_read(&facts);
+	for (rule = 0; rule < MERCURY_RULE_COUNT; rule++)
+		if (mercury_judge(&mercury_rules[rule], &facts, 0).outcome == MERCURY_OUTCOME_FAIL)
+			return false;
+	return facts.address_bits >= mercury_machine.address_bits &&
+	       facts.huge_leaves >= mercury_machine.huge_leaves;
+}
+
 /* On the CPU itself. */
 static bool take_in(int cpu)
 {
-	u64 error = mercury_is_guest() ? 0 : mercury_enter_here();
+	u64 error = mercury_is_guest() ? 0 : fits() ? mercury_enter_here() : MERCURY_ERROR_UNSUPPORTED;
 
 	if (error) {
 		per_cpu(why_native, cpu) = MERCURY_EVENT_HOTPLUG_FAILED;
@@ -81,22 +118,31 @@ static bool take_in(int cpu)
 	return true;
 }
 
+static void try_again_soon(void)
+{
+	retries_left = RETRIES;
+	schedule_delayed_work(&retry_work, RETRY_SECONDS * HZ);
+}
+
 static int cpu_up_callback(unsigned int cpu)
 {
-	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED && !take_in(cpu)) {
-		retries_left = RETRIES;
-		schedule_delayed_work(&retry_work, RETRY_SECONDS * HZ);
-	}
+	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED && !take_in(cpu))
+		try_again_soon();
 	return 0;
 }
 
 static int cpu_down_callback(unsigned int cpu)
 {
-	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
-		mercury_leave_here();
-		per_cpu(why_native, cpu) = 0;
-		mercury_note(MERCURY_EVENT_HOTPLUG_DETACHED, MERCURY_INFORMATION, cpu, 0, 0, 0, 0);
-	}
+	u64 status;
+
+	if (mercury_machine.stage != MERCURY_STAGE_ATTACHED)
+		return 0;
+	status = mercury_leave_here();
+	/* A guest that was not let go must not go offline. */
+	if (mercury_answered(status) && !mercury_succeeded(status))
+		return -EIO;
+	per_cpu(why_native, cpu) = 0;
+	mercury_note(MERCURY_EVENT_HOTPLUG_DETACHED, MERCURY_INFORMATION, cpu, 0, 0, 0, 0);
 	return 0;
 }
 
@@ -109,6 +155,11 @@ static void retry(struct work_struct *work)
 	if (!mutex_trylock(&mercury_machine.lock)) {
 		again = true;
 		goto out;
+	}
+	if (mercury_machine.stage == MERCURY_STAGE_PARKED) {
+		struct mercury_verdict refusal;
+
+		again = mercury_switch_in(&refusal, false);
 	}
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {
@@ -158,8 +209,10 @@ static bool take_machine(void)
 
 static void leave_for(u64 event)
 {
-	if (!take_machine())
+	if (!take_machine()) {
+		mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, EBUSY, 0, 0);
 		return;
+	}
 	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
 		int error = mercury_switch_out();
 
@@ -175,16 +228,21 @@ static void return_after(u64 event)
 {
 	struct mercury_verdict refusal;
 
-	if (!take_machine())
+	if (!take_machine()) {
+		mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, EBUSY, 0, 0);
 		return;
+	}
 	if (mercury_machine.stage == MERCURY_STAGE_PARKED) {
-		int error = mercury_switch_in(&refusal);
+		int error = mercury_switch_in(&refusal, false);
 
 		if (error)
 			mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, -error, 0, 0);
 		else
 			mercury_note(MERCURY_EVENT_POWER_ATTACH, MERCURY_INFORMATION, -1, event, 0, 0, 0);
 	}
+	/* What did not come, or was left native by a sleep that was called off. */
+	if (mercury_machine.stage != MERCURY_STAGE_NATIVE)
+		try_again_soon();
 	mutex_unlock(&mercury_machine.lock);
 }
 
@@ -259,22 +317,32 @@ void mercury_hooks_clear(void)
 
 /* ---- the rope ---- */
 
+static void pull(struct work_struct *work);
+static DECLARE_DELAYED_WORK(rope, pull);
+
 static void pull(struct work_struct *work)
 {
 	struct mercury_verdict refusal;
-	unsigned int sleep = mercury_no_sleep();
+	unsigned int sleep;
 
+	/* A switch under way, or one that failed: later. */
+	if (!mercury_switching_begin()) {
+		mod_delayed_work(system_wq, &rope, HZ);
+		return;
+	}
+	sleep = mercury_no_sleep();
 	mutex_lock(&mercury_machine.lock);
-	if (rope_seconds && mercury_machine.stage != MERCURY_STAGE_NATIVE) {
+	if (rope_seconds && !time_before(jiffies, rope_end) && mercury_machine.stage != MERCURY_STAGE_NATIVE) {
 		mercury_note(MERCURY_EVENT_ROPE_PULLED, MERCURY_WARNING, -1, rope_seconds, 0, 0, 0);
-		rope_seconds = 0;
-		mercury_detach(&refusal);
+		if (mercury_detach(&refusal))
+			mod_delayed_work(system_wq, &rope, RETRY_SECONDS * HZ);
+		else
+			rope_seconds = 0;
 	}
 	mutex_unlock(&mercury_machine.lock);
 	mercury_sleep_again(sleep);
+	mercury_switching_end();
 }
-
-static DECLARE_DELAYED_WORK(rope, pull);
 
 void mercury_rope_set(unsigned int seconds)
 {

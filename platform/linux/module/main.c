@@ -33,15 +33,13 @@ static void refuse(struct mercury_verdict *refusal, u32 requirement, int error, 
 	mercury_verdict_set(refusal, requirement, -1, error, 0, detail);
 }
 
-static atomic_t switching = ATOMIC_INIT(0);
-
 /*
  * Takes the machine for a switch, or says that another one is under way. Sleep
  * is held off first: its callbacks want the machine's lock.
  */
 static int take(struct mercury_verdict *refusal, unsigned int *sleep)
 {
-	if (atomic_cmpxchg(&switching, 0, 1)) {
+	if (!mercury_switching_begin()) {
 		refuse(refusal, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
 		return -EBUSY;
 	}
@@ -54,7 +52,7 @@ static void give(unsigned int sleep)
 {
 	mutex_unlock(&mercury_machine.lock);
 	mercury_sleep_again(sleep);
-	atomic_set_release(&switching, 0);
+	mercury_switching_end();
 }
 
 static int do_info(struct mercury_info *info)
@@ -79,10 +77,11 @@ static int do_check(struct mercury_check *check)
 
 	if (!verdicts)
 		return -ENOMEM;
-	if (!mutex_trylock(&mercury_machine.lock)) {
+	if (mercury_is_switching()) {
 		check->count = check->failed = 1;
 		refuse(verdicts, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
 	} else {
+		mutex_lock(&mercury_machine.lock);
 		check->count = mercury_check(verdicts, capacity, &check->failed);
 		mutex_unlock(&mercury_machine.lock);
 	}
@@ -158,13 +157,14 @@ static int do_status(struct mercury_status *status)
 	if (!cpus)
 		return -ENOMEM;
 	memset(status, 0, sizeof(*status));
-	if (!mutex_trylock(&mercury_machine.lock)) {
+	if (mercury_is_switching()) {
 		status->abi = MERCURY_ABI_VERSION;
 		status->state = MERCURY_STATE_SWITCHING;
 		status->cpus_possible = num_possible_cpus();
 		status->cpus_online = num_online_cpus();
 		error = 0;
 	} else {
+		mutex_lock(&mercury_machine.lock);
 		error = mercury_status_fill(status, cpus, capacity);
 		mutex_unlock(&mercury_machine.lock);
 	}
@@ -209,7 +209,8 @@ static int do_log(struct mercury_log *log)
 	if (!records)
 		return -ENOMEM;
 	/* A switch under way drains the image's log itself. */
-	if (mutex_trylock(&mercury_machine.lock)) {
+	if (!mercury_is_switching()) {
+		mutex_lock(&mercury_machine.lock);
 		mercury_drain_log();
 		mutex_unlock(&mercury_machine.lock);
 	}
@@ -260,10 +261,11 @@ static int do_prove(struct mercury_proof *proof)
 	visit->proof.cpu = proof->cpu;
 	visit->proof.plain = 0x706c61696e000000 | proof->cpu;
 	visit->proof.other = 0x6f74686572000000 | proof->cpu;
-	if (!mutex_trylock(&mercury_machine.lock)) {
+	if (mercury_is_switching()) {
 		kfree(visit);
 		return -EBUSY;
 	}
+	mutex_lock(&mercury_machine.lock);
 	/* A native machine has no proof pages: the same steps on two others. */
 	if (!mercury_machine.lent.proof)
 		mercury_machine.lent.proof = pages = alloc_pages_exact(2 * PAGE_SIZE, GFP_KERNEL);
@@ -281,7 +283,8 @@ static int do_prove(struct mercury_proof *proof)
 static int do_null_calls(struct mercury_null_calls *calls)
 {
 	struct mercury_visit *visit;
-	int error;
+	unsigned int left;
+	int error = 0;
 
 	if (calls->count < 1 || calls->count > 100000)
 		return -EINVAL;
@@ -289,12 +292,16 @@ static int do_null_calls(struct mercury_null_calls *calls)
 	if (!visit)
 		return -ENOMEM;
 	visit->kind = MERCURY_VISIT_NULL_CALLS;
-	visit->arguments[0] = calls->count;
+	calls->ticks = 0;
 	mutex_lock(&mercury_machine.lock);
-	error = visit_cpu(calls->cpu, visit);
+	/* In batches: IRQs are off during each. */
+	for (left = calls->count; left && !error; left -= visit->arguments[0]) {
+		visit->arguments[0] = min(left, 1000u);
+		error = visit_cpu(calls->cpu, visit);
+		calls->answered = mercury_succeeded(visit->status);
+		calls->ticks += visit->end - visit->begin;
+	}
 	mutex_unlock(&mercury_machine.lock);
-	calls->answered = mercury_succeeded(visit->status);
-	calls->ticks = visit->end - visit->begin;
 	kfree(visit);
 	return error;
 }
@@ -389,11 +396,17 @@ static int __init start(void)
 	return error;
 }
 
+static void nothing(void *info)
+{
+}
+
 /* Not reached while attached: that pins the module. */
 static void __exit stop(void)
 {
 	misc_deregister(&mercury_device);
 	mercury_hooks_exit();
+	/* A visit that was called off may still be queued: it arrives before this. */
+	on_each_cpu(nothing, NULL, 1);
 	mercury_report_exit();
 }
 

@@ -129,24 +129,29 @@ struct mercury_machine {
 	struct mercury_door **doors;	/* by CPU, kernel virtual */
 	unsigned int cpus;
 	unsigned int image_frames, table_frames;
+	u64 address_bits, huge_leaves;	/* that the nested map was built for */
 	bool firmware_held;
+	bool image_runs;		/* its tables are built: the door is open */
 	unsigned int notifiers, hotplug_states;
 	u64 attaches, detaches, refusals;
 	u64 image_log_next;
-	unsigned int host_control4_mask;
 };
 
 extern struct mercury_machine mercury_machine;
 
 int mercury_attach(u32 flags, struct mercury_verdict *refusal);
 int mercury_detach(struct mercury_verdict *refusal);
-int mercury_switch_in(struct mercury_verdict *refusal);	/* from parked */
+int mercury_switch_in(struct mercury_verdict *refusal, bool for_user);	/* from parked */
 int mercury_switch_out(void);				/* to parked */
 bool mercury_is_guest(void);				/* this CPU, by hot-plug */
 u64 mercury_enter_here(void);				/* this CPU, by hot-plug */
 u64 mercury_leave_here(void);
 
 /* ---- hooks.c ---- */
+/* One switch at a time, whoever makes it; false: another one is under way. */
+bool mercury_switching_begin(void);
+void mercury_switching_end(void);
+bool mercury_is_switching(void);
 /* Around a switch: the machine neither sleeps nor reboots meanwhile. */
 unsigned int mercury_no_sleep(void);
 void mercury_sleep_again(unsigned int flags);
@@ -156,6 +161,7 @@ void mercury_rope_set(unsigned int seconds);
 bool mercury_rope_cancel(void);
 unsigned int mercury_rope_left(void);
 u32 mercury_hotplug_why(int cpu);
+void mercury_why_native(int cpu, u32 event);
 void mercury_hooks_exit(void);
 
 /* ---- report.c ---- */

@@ -50,6 +50,7 @@
 #define MERCURY_ERROR_FRAMES_EXHAUSTED 3
 #define MERCURY_ERROR_UNSUPPORTED 5
 #define MERCURY_ERROR_EXTENSION_TAKEN 6
+#define MERCURY_ERROR_INJECTED 10
 
 /* Injections into MERCURY_OPERATION_ENTER, test builds only. */
 #define MERCURY_INJECT_REFUSE 1		/* the image refuses */

@@ -27,6 +27,7 @@ struct mercury_facts {
 	__u64 s_cet;
 	__u64 address_bits;
 	__u64 huge_leaves;	/* 1-GiB pages */
+	__u64 broadcast_flush;	/* INVLPGB: a guest's would not reach CPUs that are native */
 };
 
 #define MERCURY_FACT_COUNT (sizeof(struct mercury_facts) / sizeof(__u64))
@@ -61,6 +62,8 @@ static const struct mercury_rule mercury_rules[] = {
 	  "CR4 bit 32 (FRED)" },
 	{ MERCURY_REQUIREMENT_SUPPORTED, 95, MERCURY_FACT(s_cet), 1, 0,
 	  "S_CET bit 0 (kernel shadow stacks)" },
+	{ MERCURY_REQUIREMENT_SUPPORTED, 95, MERCURY_FACT(broadcast_flush), 1, 0,
+	  "CPUID 8000_0008 EBX bit 3 (INVLPGB)" },
 	{ MERCURY_REQUIREMENT_FREE, 16 /* EBUSY */, MERCURY_FACT(efer), 1 << 12, 0,
 	  "EFER bit 12 (SVME): KVM or another hypervisor uses it" },
 };

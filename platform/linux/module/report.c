@@ -80,7 +80,7 @@ void mercury_drain_log(void)
 {
 	struct mercury_visit visit = { .number = 0 };
 
-	if (mercury_machine.stage == MERCURY_STAGE_NATIVE || !mercury_machine.doors)
+	if (!mercury_machine.image_runs)
 		return;
 	for (;;) {
 		unsigned long flags;

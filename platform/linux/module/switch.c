@@ -170,7 +170,7 @@ static u64 prepare_call(struct preparation *preparation, u64 operation, u64 firs
 	struct mercury_visit *visit = &preparation->visit;
 
 	if (mercury_inject(MERCURY_POINT_PREPARE, -1))
-		return 10;
+		return MERCURY_ERROR_INJECTED;
 	visit->kind = MERCURY_VISIT_DOOR;
 	visit->number = operation;
 	visit->arguments[0] = first;
@@ -214,6 +214,7 @@ static u64 prepare_image(struct preparation *preparation)
 
 static void release(void)
 {
+	machine.image_runs = false;
 	mercury_give_back(&machine.lent);
 	kvfree(machine.doors);
 	machine.doors = NULL;
@@ -241,10 +242,13 @@ static int prepare_with(struct preparation *preparation, unsigned int free, u64 
 			      "frames for the image's page tables");
 	fill_parameters(preparation);
 	machine.image_log_next = 1;
+	machine.image_runs = true;
 	/* The calls go through one CPU's door. */
 	migrate_disable();
 	*image_error = prepare_image(preparation);
 	migrate_enable();
+	if (*image_error && *image_error != MERCURY_ERROR_FRAMES_EXHAUSTED)
+		mercury_drain_log();
 	if (*image_error)
 		return refuse(preparation, MERCURY_REQUIREMENT_PREPARE, EIO, *image_error,
 			      "error of the image while it built its tables");
@@ -281,7 +285,7 @@ static int common_facts(struct preparation *preparation)
 /* From nothing to parked. */
 static int prepare(struct preparation *preparation)
 {
-	unsigned int free = 12;
+	unsigned int free = 32;
 	u64 image_error = 0;
 	int error;
 
@@ -292,6 +296,8 @@ static int prepare(struct preparation *preparation)
 	if (error)
 		goto out;
 	machine.cpus = nr_cpu_ids;
+	machine.address_bits = preparation->facts.address_bits;
+	machine.huge_leaves = preparation->facts.huge_leaves;
 	machine.image_frames = preparation->image.frames;
 	if (machine.cpus > MERCURY_MAX_CPUS) {
 		error = refuse(preparation, MERCURY_REQUIREMENT_SUPPORTED, E2BIG, machine.cpus, "CPUs possible");
@@ -320,7 +326,8 @@ struct stroll {
 	struct mercury_visit visit;
 	u64 begin, end;
 	u64 status;
-	int timed_out;
+	bool timed_out;
+	bool for_user;		/* who waits for it may think better of it */
 };
 
 static void stretch(struct stroll *stroll)
@@ -349,10 +356,10 @@ static int enter_cpu(void *context, int cpu)
 			      mercury_inject(MERCURY_POINT_ASID0, cpu) ? MERCURY_INJECT_ASID0 : 0;
 	error = mercury_visit(cpu, visit);
 	stroll->timed_out = error == -ETIMEDOUT;
-	if (error) {
+	if (stroll->timed_out)
 		mercury_note(MERCURY_EVENT_ARRIVAL_LATE, MERCURY_ERROR, cpu, MERCURY_DEADLINE_MS, 0, 0, 0);
+	if (error)
 		return -error;
-	}
 	stroll->status = visit->status;
 	if (visit->status)
 		return EIO;
@@ -370,15 +377,22 @@ static int call_cpu(struct stroll *stroll, int cpu, u64 number, u64 argument)
 	visit->number = number;
 	visit->arguments[0] = argument;
 	error = mercury_visit(cpu, visit);
-	return error ? error : mercury_succeeded(visit->status) ? 0 : -ENXIO;
+	if (error)
+		return error;
+	/* ENXIO: nobody answered, the CPU is native. EIO: somebody refused. */
+	return mercury_succeeded(visit->status) ? 0 : mercury_answered(visit->status) ? -EIO : -ENXIO;
 }
 
-static void leave_cpu(void *context, int cpu)
+static int leave_cpu(void *context, int cpu)
 {
 	struct stroll *stroll = context;
+	int error = mercury_inject(MERCURY_POINT_STUCK, cpu) ? -ETIMEDOUT :
+		    call_cpu(stroll, cpu, MERCURY_CALL_DETACH, 0);
 
-	if (!call_cpu(stroll, cpu, MERCURY_CALL_DETACH, 0))
+	if (!error)
 		mercury_sample(MERCURY_SAMPLE_UNDO_BLACKOUT, cpu, stroll->visit.begin, stroll->visit.end);
+	/* ENXIO: it was native already. */
+	return error == -ENXIO ? 0 : -error;
 }
 
 static int seal(void *context, int count)
@@ -392,10 +406,12 @@ static int seal(void *context, int count)
 
 static int interrupted(void *context)
 {
-	return signal_pending(current) || mercury_inject(MERCURY_POINT_SIGNAL, -1);
+	struct stroll *stroll = context;
+
+	return stroll->for_user && (signal_pending(current) || mercury_inject(MERCURY_POINT_SIGNAL, -1));
 }
 
-int mercury_switch_in(struct mercury_verdict *refusal)
+int mercury_switch_in(struct mercury_verdict *refusal, bool for_user)
 {
 	static const struct mercury_walk walk = { next_cpu, enter_cpu, leave_cpu, seal, interrupted };
 	struct stroll *stroll = kzalloc(sizeof(*stroll), GFP_KERNEL);
@@ -407,12 +423,14 @@ int mercury_switch_in(struct mercury_verdict *refusal)
 		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_MEMORY, -1, ENOMEM, sizeof(*stroll), "bytes");
 		return -ENOMEM;
 	}
+	stroll->for_user = for_user;
 	cpus_read_lock();
 	/* Nobody gets between two CPUs: the walk is over in microseconds. */
 	preempt_disable();
 	result = mercury_walk_in(&walk, stroll);
 	preempt_enable();
-	if (result.stop == MERCURY_WALK_DONE)
+	/* A CPU that could not be taken out again is a guest still. */
+	if (result.stop == MERCURY_WALK_DONE || result.stuck)
 		machine.stage = MERCURY_STAGE_ATTACHED;
 	cpus_read_unlock();
 	switch (result.stop) {
@@ -443,8 +461,22 @@ int mercury_switch_in(struct mercury_verdict *refusal)
 		error = -EINTR;
 		break;
 	}
+	if (result.stuck) {
+		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_ARRIVAL, -1, ETIMEDOUT, result.stuck,
+				    "CPUs could not be taken out again; see status, then detach");
+		error = -ETIMEDOUT;
+	}
 	kfree(stroll);
 	return error;
+}
+
+/* Why CPUs are native while others, that did not come, are guests still. */
+static void say_why(int error)
+{
+	int cpu;
+
+	for_each_online_cpu(cpu)
+		mercury_why_native(cpu, error ? MERCURY_EVENT_POWER_FAILED : 0);
 }
 
 int mercury_switch_out(void)
@@ -455,7 +487,8 @@ int mercury_switch_out(void)
 	cpus_read_lock();
 	preempt_disable();
 	for_each_online_cpu(cpu) {
-		int one = call_cpu(stroll, cpu, MERCURY_CALL_DETACH, 0);
+		int one = mercury_inject(MERCURY_POINT_STUCK, cpu) ? -ETIMEDOUT :
+			  call_cpu(stroll, cpu, MERCURY_CALL_DETACH, 0);
 
 		if (!one) {
 			stretch(stroll);
@@ -466,6 +499,7 @@ int mercury_switch_out(void)
 		}
 	}
 	preempt_enable();
+	say_why(error);
 	if (!error)
 		machine.stage = MERCURY_STAGE_PARKED;
 	cpus_read_unlock();
@@ -503,19 +537,21 @@ u64 mercury_leave_here(void)
 
 /* ---- whole ---- */
 
-int mercury_attach(u32 flags, struct mercury_verdict *refusal)
+/* Gives everything back. Every CPU is native. */
+static void take_down(void)
+{
+	mercury_hooks_clear();
+	mercury_drain_log();
+	release();
+	machine.stage = MERCURY_STAGE_NATIVE;
+}
+
+/* From native to parked: nothing of it stays if it fails. */
+static int prepare_all(struct mercury_verdict *refusal)
 {
 	struct preparation *preparation;
-	u64 begin = rdtsc();
-	int error;
+	int error = mercury_preflight(refusal);
 
-	if (machine.stage != MERCURY_STAGE_NATIVE) {
-		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_NATIVE, -1, EALREADY, machine.stage,
-				    "stage of the machine (0 native)");
-		return -EALREADY;
-	}
-	mercury_note(MERCURY_EVENT_ATTACH_BEGINS, MERCURY_INFORMATION, -1, num_online_cpus(), nr_cpu_ids, 0, 0);
-	error = mercury_preflight(refusal);
 	if (error)
 		return error;
 	preparation = kzalloc(sizeof(*preparation), GFP_KERNEL);
@@ -527,33 +563,60 @@ int mercury_attach(u32 flags, struct mercury_verdict *refusal)
 	preparation->refusal = refusal;
 	error = prepare(preparation);
 	kfree(preparation);
+	return error;
+}
+
+/* From parked to attached. */
+static int commit(struct mercury_verdict *refusal)
+{
+	int error = mercury_hooks_set();
+
+	if (error) {
+		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_PREPARE, -1, -error, 0,
+				    "hooks for hot-plug, suspend and reboot could not be set");
+		return error;
+	}
+	error = mercury_switch_in(refusal, true);
+	/* Attached, or a CPU that could not be taken out again needs all this. */
+	if (machine.stage == MERCURY_STAGE_ATTACHED)
+		__module_get(THIS_MODULE);
+	return error;
+}
+
+int mercury_attach(u32 flags, struct mercury_verdict *refusal)
+{
+	u64 begin = rdtsc();
+	int error;
+
+	if (machine.stage != MERCURY_STAGE_NATIVE) {
+		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_NATIVE, -1, EALREADY, machine.stage,
+				    machine.stage == MERCURY_STAGE_PARKED ?
+				    "stage: parked since a power event; mercury detach, then attach" :
+				    "stage of the machine (0 native)");
+		return -EALREADY;
+	}
+	mercury_note(MERCURY_EVENT_ATTACH_BEGINS, MERCURY_INFORMATION, -1, num_online_cpus(), nr_cpu_ids, 0, 0);
+	error = prepare_all(refusal);
 	if (error)
 		return error;
 	machine.stage = MERCURY_STAGE_PARKED;
 	if (flags & MERCURY_ATTACH_DRY_RUN) {
 		mercury_note(MERCURY_EVENT_DRY_RUN, MERCURY_INFORMATION, -1, 0, 0, 0, 0);
-	} else {
-		error = mercury_hooks_set();
-		if (error)
-			mercury_verdict_set(refusal, MERCURY_REQUIREMENT_PREPARE, -1, -error, 0,
-					    "hooks for hot-plug, suspend and reboot could not be set");
-		else
-			error = mercury_switch_in(refusal);
-		if (!error) {
-			__module_get(THIS_MODULE);
-			machine.attaches++;
-			mercury_note(MERCURY_EVENT_ATTACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(),
-				     0, 0, 0);
-			mercury_drain_log();
-			mercury_sample(MERCURY_SAMPLE_ATTACH_CALL, U32_MAX, begin, rdtsc());
-			return 0;
-		}
-		mercury_hooks_clear();
+		take_down();
+		return 0;
+	}
+	error = commit(refusal);
+	if (machine.stage != MERCURY_STAGE_ATTACHED) {
+		take_down();
+		return error;
 	}
 	mercury_drain_log();
-	release();
-	machine.stage = MERCURY_STAGE_NATIVE;
-	return error;
+	if (error)
+		return error;
+	machine.attaches++;
+	mercury_note(MERCURY_EVENT_ATTACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
+	mercury_sample(MERCURY_SAMPLE_ATTACH_CALL, U32_MAX, begin, rdtsc());
+	return 0;
 }
 
 int mercury_detach(struct mercury_verdict *refusal)
@@ -574,13 +637,15 @@ int mercury_detach(struct mercury_verdict *refusal)
 				    "ms waited for a CPU; see status for which is still a guest");
 		return error;
 	}
-	if (!mercury_mutant_is("notifier_leak"))
-		mercury_hooks_clear();
 	mercury_drain_log();
 	if (mercury_mutant_is("page_leak"))
 		(void)__get_free_pages(GFP_KERNEL, 3);
-	release();
-	machine.stage = MERCURY_STAGE_NATIVE;
+	if (mercury_mutant_is("notifier_leak")) {
+		release();
+		machine.stage = MERCURY_STAGE_NATIVE;
+	} else {
+		take_down();
+	}
 	machine.detaches++;
 	mercury_note(MERCURY_EVENT_DETACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
 	mercury_sample(MERCURY_SAMPLE_DETACH_CALL, U32_MAX, begin, rdtsc());

@@ -25,7 +25,7 @@ static const char *const points[] = {
 	[MERCURY_POINT_FIRMWARE] = "firmware",
 	[MERCURY_POINT_PREPARE] = "prepare", [MERCURY_POINT_ENTER] = "enter",
 	[MERCURY_POINT_ASID0] = "asid0", [MERCURY_POINT_ARRIVE] = "arrive",
-	[MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",
+	[MERCURY_POINT_STUCK] = "stuck", [MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",
 	[MERCURY_POINT_HOOKS] = "hooks",
 };
 
@@ -56,7 +56,7 @@ bool mercury_inject(enum mercury_point point, int cpu)
 /* The facts by name, in the order of struct mercury_facts. */
 static const char *const facts_names[] = {
 	"cpuid_extension", "cpuid_stage2", "vm_cr", "efer", "sev_status", "syscfg",
-	"host_encryption", "cr4", "s_cet", "address_bits", "huge_leaves",
+	"host_encryption", "cr4", "s_cet", "address_bits", "huge_leaves", "broadcast_flush",
 };
 static_assert(ARRAY_SIZE(facts_names) == MERCURY_FACT_COUNT);
 

@@ -2,8 +2,9 @@
 /*
  * A visit: something done on one CPU with its IRQs off.
  *
- * It is an IPI, and every wait for it has a deadline: a CPU that does not come
- * in time finds its visit called off when it comes at last. Nothing here
+ * It is an IPI, and the wait for its arrival has a deadline: a CPU that does not
+ * come in time finds its visit called off when it comes at last. (One that has
+ * come is waited for: it is inside, with its IRQs off, and cannot stay.) Nothing here
  * allocates, and nothing is on the waiter's stack, so a late CPU touches
  * nothing that is gone. There is one visitor at a time: whoever holds the
  * machine's lock. The waiter spins: an IPI is faster than a sleep.
@@ -22,7 +23,7 @@
 
 #include "mercury.h"
 
-enum { IDLE, SENT, RUNNING, DONE };
+enum { IDLE, SENT, RUNNING, DONE, CALLED_OFF };
 
 struct slot {
 	call_single_data_t csd;
@@ -36,7 +37,7 @@ static DEFINE_PER_CPU(struct slot, slots);
  * the kernel's tables. */
 static u64 descriptor(unsigned int selector, const struct desc_ptr *gdt)
 {
-	u64 base = gdt->address;
+	u64 base = gdt->address, limit = gdt->size;
 
 	if (!(selector & ~7u) && !(selector & 4))
 		return 0;
@@ -49,8 +50,10 @@ static u64 descriptor(unsigned int selector, const struct desc_ptr *gdt)
 			return 0;
 		ldt = (const void *)(gdt->address + (ldtr & ~7u));
 		base = get_desc_base(ldt) | (u64)((const u32 *)ldt)[2] << 32;
+		limit = get_desc_limit(ldt);
 	}
-	return *(const u64 *)(base + (selector & ~7u));
+	/* A selector may outlive its descriptor. */
+	return (selector | 7) <= limit ? *(const u64 *)(base + (selector & ~7u)) : 0;
 }
 
 static void note_segments(struct mercury_door *door)
@@ -181,8 +184,10 @@ static void arrive(void *info)
 {
 	struct slot *slot = info;
 
-	if (atomic_cmpxchg(&slot->state, SENT, RUNNING) != SENT)
-		return;	/* called off */
+	if (atomic_cmpxchg(&slot->state, SENT, RUNNING) != SENT) {
+		atomic_cmpxchg(&slot->state, CALLED_OFF, IDLE);
+		return;
+	}
 	carry_out(&slot->visit);
 	atomic_set_release(&slot->state, DONE);
 }
@@ -196,16 +201,20 @@ int mercury_visit(int cpu, struct mercury_visit *visit)
 
 	if (mercury_inject(MERCURY_POINT_ARRIVE, cpu))
 		return -ETIMEDOUT;
+	/* Until a visit that was called off has arrived, its slot is taken. */
+	if (atomic_read_acquire(&slot->state) == CALLED_OFF)
+		return -ETIMEDOUT;
 	slot->visit = *visit;
 	slot->csd.func = arrive;
 	slot->csd.info = slot;
-	atomic_set(&slot->state, SENT);
+	atomic_set_release(&slot->state, SENT);
 	error = smp_call_function_single_async(cpu, &slot->csd);
-	if (error)
-		/* EBUSY: a visit that was called off has still not arrived. */
-		return error == -EBUSY ? -ETIMEDOUT : error;
+	if (error) {
+		atomic_set(&slot->state, IDLE);
+		return error;
+	}
 	while (atomic_read_acquire(&slot->state) != DONE) {
-		if (time_after(jiffies, deadline) && atomic_cmpxchg(&slot->state, SENT, IDLE) == SENT)
+		if (time_after(jiffies, deadline) && atomic_cmpxchg(&slot->state, SENT, CALLED_OFF) == SENT)
 			return -ETIMEDOUT;
 		cpu_relax();
 	}

@@ -13,8 +13,8 @@ struct mercury_walk {
 	int (*next)(void *context, int cpu);
 	/* Takes a CPU in; 0 or a positive error number. */
 	int (*enter)(void *context, int cpu);
-	/* Takes a CPU out again that is in. */
-	void (*leave)(void *context, int cpu);
+	/* Takes a CPU out again that is in; 0 or a positive error number. */
+	int (*leave)(void *context, int cpu);
 	/* The commit, when `count` CPUs are in; 0 or a positive error number. */
 	int (*seal)(void *context, int count);
 	/* Whether the user has thought better of it. */
@@ -32,13 +32,14 @@ struct mercury_walk_result {
 	enum mercury_walk_stop stop;
 	int cpu;		/* which, for MERCURY_WALK_ENTRY */
 	int error;		/* what enter or seal returned */
+	int stuck;		/* how many could not be taken out again: nothing may be freed */
 };
 
 /* Takes every CPU in, or none. */
 static inline struct mercury_walk_result
 mercury_walk_in(const struct mercury_walk *walk, void *context)
 {
-	struct mercury_walk_result result = { MERCURY_WALK_DONE, -1, 0 };
+	struct mercury_walk_result result = { MERCURY_WALK_DONE, -1, 0, 0 };
 	int last = -1, count = 0, cpu;
 
 	for (cpu = walk->next(context, -1); cpu >= 0; cpu = walk->next(context, cpu)) {
@@ -64,7 +65,7 @@ mercury_walk_in(const struct mercury_walk *walk, void *context)
 	/* Undo: everybody up to the last one that went in. */
 	if (last >= 0)
 		for (cpu = walk->next(context, -1); cpu >= 0; cpu = walk->next(context, cpu)) {
-			walk->leave(context, cpu);
+			result.stuck += !!walk->leave(context, cpu);
 			if (cpu == last)
 				break;
 		}

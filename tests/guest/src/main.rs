@@ -18,6 +18,7 @@ mod machine;
 mod memory;
 mod parameters;
 mod probe;
+mod rig;
 mod suite;
 mod tool;
 mod workload;
@@ -85,12 +86,19 @@ enum Suite {
         /// How many
         #[arg(long, default_value_t = 1000)]
         count: u64,
-        /// Microseconds between them
-        #[arg(long, default_value_t = 5000)]
-        gap_us: u64,
     },
     /// CPUs go offline and come back while attached
-    Hotplug,
+    Hotplug {
+        /// The first CPU as well, which few kernels allow
+        #[arg(long)]
+        first: bool,
+    },
+    /// Sleep, attach and detach, all at the same time
+    SleepRace {
+        /// How many sleeps
+        #[arg(long, default_value_t = 5)]
+        count: u64,
+    },
     /// Mercury broken on purpose: a check must fail for each mutant
     Mutants {
         /// Only these
@@ -103,12 +111,21 @@ enum Suite {
         #[arg(long, default_value_t = 1000)]
         count: u64,
     },
+    /// Memory and PCI devices plugged in while attached
+    HotAdd,
+    /// The tool mercury: dry run, rope, JSON, exit codes, signals
+    Tool,
+    /// Addresses that iomem does not name, touched while attached
+    OnDemand,
     /// An attached, idle machine: no exits
     Idle {
         /// How long
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Attaches and detaches until its standard input ends
+    #[command(hide = true)]
+    Switcher,
     /// One worker of the workload; ends when its standard input does
     #[command(hide = true)]
     Worker {
@@ -145,11 +162,16 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Refusals { lockdown: false } => suite::refusals::run(),
         Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),
         Suite::Inject => suite::inject::run(),
-        Suite::Nmi { count, gap_us } => suite::nmi::run(count, gap_us),
-        Suite::Hotplug => suite::hotplug::run(),
+        Suite::Nmi { count } => suite::nmi::run(count),
+        Suite::Hotplug { first } => suite::hotplug::run(first),
+        Suite::SleepRace { count } => suite::sleep_race::run(count),
         Suite::Mutants { only } => suite::mutants::run(&only),
+        Suite::HotAdd => suite::hot_add::run(),
+        Suite::Tool => suite::tool::run(),
+        Suite::OnDemand => suite::on_demand::run(),
         Suite::Leak { count } => suite::leak::run(count),
         Suite::Idle { seconds } => suite::idle::run(seconds),
+        Suite::Switcher => suite::sleep_race::switcher(),
         Suite::Worker { name } => workload::worker(&name),
         Suite::WithoutCapability { capability } => suite::privilege::attach_without(capability),
         Suite::UserHypercall { number } => suite::instructions::from_user_mode(number),

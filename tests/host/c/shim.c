@@ -8,6 +8,7 @@
 #include "walk.h"
 
 void shim_walk_in(const struct mercury_walk *walk, void *context, struct mercury_walk_result *result);
+unsigned int shim_walk_result_bytes(void);
 unsigned int shim_rule_count(void);
 unsigned int shim_fact_count(void);
 const struct mercury_rule *shim_rule(unsigned int number);
@@ -17,6 +18,11 @@ void shim_judge(const struct mercury_rule *rule, const struct mercury_facts *fac
 void shim_walk_in(const struct mercury_walk *walk, void *context, struct mercury_walk_result *result)
 {
 	*result = mercury_walk_in(walk, context);
+}
+
+unsigned int shim_walk_result_bytes(void)
+{
+	return sizeof(struct mercury_walk_result);
 }
 
 unsigned int shim_rule_count(void)

@@ -27,6 +27,7 @@ pub struct Facts {
     pub s_cet: u64,
     pub address_bits: u64,
     pub huge_leaves: u64,
+    pub broadcast_flush: u64,
 }
 
 #[repr(C)]

@@ -51,6 +51,8 @@ pub struct Stroll<'a> {
     pub online: Vec<i32>,
     /// What goes wrong.
     pub failure: Option<Failure>,
+    /// A CPU that cannot be taken out again.
+    pub stuck: Option<i32>,
     /// CPU that would enter next; a signal is looked for in between.
     coming: i32,
     /// The image's error of the entry that failed.
@@ -67,6 +69,7 @@ impl<'a> Stroll<'a> {
             machine,
             online: (0..).take(machine.cpus()).collect(),
             failure,
+            stuck: None,
             coming: -1,
             refusal: None,
             undone: Vec::new(),
@@ -103,9 +106,15 @@ impl Walk for Stroll<'_> {
         }
     }
 
-    fn leave(&mut self, cpu: i32) {
+    fn leave(&mut self, cpu: i32) -> i32 {
+        if self.stuck == Some(cpu) {
+            return ETIMEDOUT;
+        }
         self.undone.push(cpu);
-        let _ = self.call(cpu, DETACH, 0);
+        match self.call(cpu, DETACH, 0) {
+            ENXIO => 0,
+            error => error,
+        }
     }
 
     fn seal(&mut self, count: i32) -> i32 {

@@ -14,8 +14,8 @@ pub trait Walk {
     fn next(&mut self, cpu: i32) -> i32;
     /// Takes a CPU in; 0 or an error number.
     fn enter(&mut self, cpu: i32) -> i32;
-    /// Takes a CPU out again.
-    fn leave(&mut self, cpu: i32);
+    /// Takes a CPU out again; 0 or an error number.
+    fn leave(&mut self, cpu: i32) -> i32;
     /// The commit; 0 or an error number.
     fn seal(&mut self, count: i32) -> i32;
     /// Whether the user has thought better of it.
@@ -33,13 +33,15 @@ pub enum Stop {
     Seal(i32),
     /// The user thought better of it.
     Interrupted,
+    /// Whatever it was, so many CPUs could not be taken out again.
+    Stuck(i32),
 }
 
 #[repr(C)]
 struct Table {
     next: extern "C" fn(*mut c_void, c_int) -> c_int,
     enter: extern "C" fn(*mut c_void, c_int) -> c_int,
-    leave: extern "C" fn(*mut c_void, c_int),
+    leave: extern "C" fn(*mut c_void, c_int) -> c_int,
     seal: extern "C" fn(*mut c_void, c_int) -> c_int,
     interrupted: extern "C" fn(*mut c_void) -> c_int,
 }
@@ -50,10 +52,12 @@ struct WalkResult {
     stop: c_int,
     cpu: c_int,
     error: c_int,
+    stuck: c_int,
 }
 
 // SAFETY: as in c/shim.c, which the same build compiles.
 unsafe extern "C" {
+    safe fn shim_walk_result_bytes() -> u32;
     fn shim_walk_in(walk: *const Table, context: *mut c_void, result: *mut WalkResult);
 }
 
@@ -71,8 +75,8 @@ extern "C" fn enter<W: Walk>(context: *mut c_void, cpu: c_int) -> c_int {
     walk_of::<W>(context).enter(cpu)
 }
 
-extern "C" fn leave<W: Walk>(context: *mut c_void, cpu: c_int) {
-    walk_of::<W>(context).leave(cpu);
+extern "C" fn leave<W: Walk>(context: *mut c_void, cpu: c_int) -> c_int {
+    walk_of::<W>(context).leave(cpu)
 }
 
 extern "C" fn seal<W: Walk>(context: *mut c_void, count: c_int) -> c_int {
@@ -95,10 +99,14 @@ pub fn walk_in<W: Walk>(walk: &mut W) -> Stop {
         seal: seal::<W>,
         interrupted: interrupted::<W>,
     };
+    assert_eq!(shim_walk_result_bytes() as usize, size_of::<WalkResult>());
     let mut result = WalkResult::default();
     let context = (&raw mut *walk).cast();
     // SAFETY: all three live until it returns.
     unsafe { shim_walk_in(&raw const table, context, &raw mut result) };
+    if result.stuck != 0 {
+        return Stop::Stuck(result.stuck);
+    }
     match result.stop {
         0 => Stop::Done,
         1 => Stop::Entry(result.cpu, result.error),

@@ -28,6 +28,7 @@ const FIT: Facts = Facts {
     s_cet: 0,
     address_bits: 40,
     huge_leaves: 1,
+    broadcast_flush: 0,
 };
 
 /// The requirement of this name in the public header.
@@ -64,6 +65,13 @@ fn table() -> Vec<Row> {
             0x1001_0000,
             STAGE2,
             ENODEV,
+        ),
+        (
+            "broadcast flushes",
+            |f| f.broadcast_flush = 1,
+            1,
+            requirement("SUPPORTED"),
+            EOPNOTSUPP,
         ),
         (
             "SEV guest",

@@ -237,6 +237,25 @@ mod can_fail {
     }
 }
 
+/// A CPU that cannot be taken out again is a guest still: the walk says so, so
+/// that nothing is freed, and the others are native.
+#[test]
+fn a_cpu_that_stays_is_reported() {
+    let machine = parked(3, Flaw::None);
+    for failure in [
+        Failure::Seal,
+        Failure::Entry(2, EntryFailure::Hardware),
+        Failure::Signal(1),
+    ] {
+        let mut stroll = Stroll::over(&machine, Some(failure));
+        stroll.stuck = Some(0);
+        assert_eq!(walk_in(&mut stroll), Stop::Stuck(1));
+        assert_eq!(machine.guests(), [0]);
+        detach(&machine, &[0]);
+    }
+    attach(&machine);
+}
+
 /// What a CPU of the random machine does between attach and detach.
 fn life() -> impl Strategy<Value = Vec<(usize, u8, u64)>> {
     prop::collection::vec((0..4usize, 0..4u8, any::<u64>()), 0..24)

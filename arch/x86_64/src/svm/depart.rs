@@ -114,10 +114,6 @@ pub unsafe fn detach<L>(
         // SAFETY: the guest ran with this table.
         unsafe { instruction::write_msr(x86::msr::IA32_PAT, block.pat) };
     }
-    if capabilities.speculation_control() {
-        // SAFETY: a CPU that switches the register has it.
-        unsafe { instruction::write_msr(registers::MSR_SPEC_CTRL, block.speculation_control) };
-    }
     if capabilities.shadow_stacks() && block.cr4 & registers::CR4_CET != 0 {
         // SAFETY: CR4.CET can be set only where the register exists.
         unsafe { instruction::write_msr(registers::MSR_S_CET, block.s_cet) };
@@ -125,7 +121,7 @@ pub unsafe fn detach<L>(
         unsafe { instruction::write_msr(registers::MSR_ISST, block.isst) };
     }
     // SAFETY: the values that were found at the entry; no exit follows.
-    unsafe { give_back(area, capabilities) };
+    unsafe { give_back(area, block, capabilities) };
     // SAFETY: what it breaks is what the test asked for.
     unsafe { break_something(area, &mut departure) };
     // SAFETY: all of it is the state of the guest, which is the CPU's.
@@ -136,7 +132,12 @@ pub unsafe fn detach<L>(
 ///
 /// # Safety
 /// No guest runs on this CPU after it.
-pub unsafe fn give_back<L>(area: &Area<L>, capabilities: Capabilities) {
+pub unsafe fn give_back<L>(area: &Area<L>, block: &ControlBlock, capabilities: Capabilities) {
+    if capabilities.speculation_control() {
+        // SAFETY: a CPU that switches the register has it; the guest's value,
+        // which is the one found if the guest never ran.
+        unsafe { instruction::write_msr(registers::MSR_SPEC_CTRL, block.speculation_control) };
+    }
     if capabilities.tsc_ratio() {
         // SAFETY: the value that was found.
         unsafe { instruction::write_msr(registers::MSR_TSC_RATIO, area.tsc_ratio_found) };

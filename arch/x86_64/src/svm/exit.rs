@@ -58,12 +58,7 @@ pub fn handle<P: Policy>(
     policy: &P,
     capabilities: Capabilities,
 ) -> Next {
-    // An event whose delivery the exit cut short is delivered again.
-    block.event_injection = if block.exit_event & event::VALID != 0 {
-        block.exit_event
-    } else {
-        0
-    };
+    block.event_injection = event::again(block.exit_event);
     block.tlb_control = flush::NOTHING;
     let mut exit = Exit {
         area,
@@ -91,6 +86,9 @@ impl<P: Policy> Exit<'_, P> {
             code::NESTED_FAULT => self.nested_fault(),
             code::VMRUN..=code::SKINIT | code::INVLPGA => self.virtualization(),
             code::SHUTDOWN => self.shutdown(),
+            // The guest's state cannot be entered again, and it was entered
+            // before: nothing is left but what a bare CPU would do.
+            exit if exit as u32 == code::INVALID => self.shutdown(),
             _ => self.unknown(),
         }
         Next::Guest
@@ -134,10 +132,10 @@ impl<P: Policy> Exit<'_, P> {
             cr4: self.block.cr4,
             efer: self.block.efer,
         };
-        let is_hole = |page| self.policy.is_hole(page);
+        let may_look = |page| self.policy.may_look(page);
         // SAFETY: the entry was computed at the preparation from the module's
         // word for it; only this CPU uses it, and only while it is here.
-        let mut slot = unsafe { PeekSlot::new(self.area.index, self.area.peek_entry, is_hole) };
+        let mut slot = unsafe { PeekSlot::new(self.area.index, self.area.peek_entry, may_look) };
         guest_memory::fetch(&mut slot, paging, self.block.rip, to)
     }
 

@@ -170,6 +170,23 @@ pub mod event {
     pub const UNDEFINED: u64 = 6 | EXCEPTION | VALID;
     /// #GP(0).
     pub const PROTECTION: u64 = 13 | EXCEPTION | ERROR_CODE | VALID;
+
+    /// What to inject after an exit that cut the delivery of an event short.
+    /// Interrupts, NMIs and faults are delivered again. What an instruction
+    /// raised on purpose (INTn, INT3, INTO) is not: RIP still points at the
+    /// instruction, which runs again by itself.
+    #[must_use]
+    pub const fn again(cut_short: u64) -> u64 {
+        const SOFTWARE: u64 = 4;
+        let (kind, vector) = (cut_short >> 8 & 7, cut_short & 0xff);
+        let by_instruction =
+            kind == SOFTWARE || (kind << 8 == EXCEPTION && (vector == 3 || vector == 4));
+        if cut_short & VALID == 0 || by_instruction {
+            0
+        } else {
+            cut_short
+        }
+    }
 }
 
 /// Exit codes (APM appendix C).
@@ -228,3 +245,23 @@ const _: () = {
     assert!(offset_of!(ControlBlock, pat) == 0x668);
     assert!(offset_of!(ControlBlock, speculation_control) == 0x6e0);
 };
+
+#[cfg(test)]
+mod tests {
+    use super::event;
+
+    #[test]
+    fn what_an_instruction_raised_is_not_raised_twice() {
+        let interrupt = 0xec | event::VALID;
+        let nmi = 2 | 2 << 8 | event::VALID;
+        let page_fault = 14 | 3 << 8 | 1 << 11 | event::VALID | 2 << 32;
+        for again in [interrupt, nmi, page_fault] {
+            assert_eq!(event::again(again), again);
+        }
+        let software = 0x80 | 4 << 8 | event::VALID;
+        let breakpoint = 3 | 3 << 8 | event::VALID;
+        for once in [software, breakpoint, interrupt & !event::VALID, 0] {
+            assert_eq!(event::again(once), 0);
+        }
+    }
+}
