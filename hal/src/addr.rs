@@ -9,8 +9,6 @@
 
 /// Bytes in the smallest page, the unit of everything that is lent.
 pub const PAGE_SIZE: u64 = 4096;
-/// log2 of [`PAGE_SIZE`].
-pub const PAGE_SHIFT: u32 = 12;
 
 /// An address on the machine's bus, as page tables of the host name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

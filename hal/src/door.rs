@@ -142,8 +142,8 @@ pub struct Parameters {
     pub huge_leaves: u32,
     /// Levels of the kernel's, the host's and so the nested tables: 4 or 5.
     pub levels: u32,
-    /// 1: test build, see [`Operation::Enter`].
-    pub testing: u32,
+    /// 0.
+    pub reserved: u32,
     /// Guest physical addresses of the proof pages.
     pub proof_pages: [u64; 2],
     /// Frame of the first table that maps the peek slots, 512 CPUs a table;

@@ -86,12 +86,8 @@ events! {
     Reset = 16, Error, "the guest shut down (triple fault) at {0}; the machine is reset";
     /// An exception in the hypervisor itself.
     HostException = 17, Error, "exception {0d} in the hypervisor, error {1}, at {2}, address {3}; the machine is reset";
-    /// The hypervisor had more to do than frames to do it with.
-    FramesExhausted = 18, Error, "no frame left for a stage-2 table (address {0})";
     /// Microcode update while attached.
     MicrocodeRefused = 19, Warning, "microcode update refused while attached: detach first";
-    /// NMI seen by the host.
-    NonMaskable = 20, Warning, "non-maskable interrupt while in the hypervisor: handed on";
 
     /// Module: attach begins.
     AttachBegins = 64, Information, "attach begins: {0d} CPUs online, {1d} possible";

@@ -100,7 +100,7 @@ pub unsafe fn try_write_msr(register: u32, value: u64) -> bool {
 }
 
 macro_rules! control_register {
-    ($read:ident, $write:ident, $name:literal) => {
+    ($read:ident, $name:literal) => {
         #[doc = concat!("Reads ", $name, ".")]
         #[must_use]
         pub fn $read() -> u64 {
@@ -112,6 +112,9 @@ macro_rules! control_register {
             }
             value
         }
+    };
+    ($read:ident, $write:ident, $name:literal) => {
+        control_register!($read, $name);
         #[doc = concat!("Writes ", $name, ".")]
         ///
         /// # Safety
@@ -126,9 +129,9 @@ macro_rules! control_register {
     };
 }
 
-control_register!(read_cr0, write_cr0, "cr0");
+control_register!(read_cr0, "cr0");
 control_register!(read_cr2, write_cr2, "cr2");
-control_register!(read_cr8, write_cr8, "cr8");
+control_register!(read_cr8, "cr8");
 control_register!(read_dr6, write_dr6, "dr6");
 control_register!(read_dr7, write_dr7, "dr7");
 

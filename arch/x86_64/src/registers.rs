@@ -9,8 +9,6 @@
 pub const CR0_PG: u64 = 1 << 31;
 /// CR4.PAE: 64-bit page table entries.
 pub const CR4_PAE: u64 = 1 << 5;
-/// CR4.MCE: machine checks are exceptions and not a shutdown.
-pub const CR4_MCE: u64 = 1 << 6;
 /// CR4.LA57: five-level paging.
 pub const CR4_LA57: u64 = 1 << 12;
 /// CR4.CET: shadow stacks and branch tracking.

@@ -22,6 +22,7 @@ use mercury_x86::area::Area;
 use mercury_x86::area::Blocks;
 use mercury_x86::area::Registers;
 use mercury_x86::instruction;
+use mercury_x86::noted;
 use mercury_x86::noted::Noted;
 use mercury_x86::registers;
 use mercury_x86::segment::SegmentState;
@@ -69,10 +70,11 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> ! {
             // stays in TR, and there is no stack for a double fault.
             unsafe { instruction::vmload(area.blocks.host) };
         }
-        (area.door.operation, area.door.arguments)
+        (area.door.backend, area.door.operation, area.door.arguments)
     };
-    let (operation, [first, second, third, _]) = arguments;
+    let (backend, operation, [first, second, third, _]) = arguments;
     let result = match Operation::decode(operation) {
+        _ if backend != noted::BACKEND_SVM => Err(Error::Unsupported),
         None => Err(Error::UnknownRequest),
         // Writes every area, so no reference to this one may be alive.
         Some(Operation::Prepare) => prepare(first),

@@ -6,6 +6,7 @@
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/firmware.h>
+#include <linux/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/version.h>
@@ -166,6 +167,7 @@ unsigned int mercury_check(struct mercury_verdict *verdicts, unsigned int capaci
 	struct mercury_verdict verdict;
 	struct mercury_image image;
 	unsigned int count = 0;
+	u64 need, available;
 	int error;
 
 	*failed = 0;
@@ -191,6 +193,13 @@ unsigned int mercury_check(struct mercury_verdict *verdicts, unsigned int capaci
 	} else {
 		add(verdicts, capacity, &count, failed, &verdict);
 	}
+	need = ((u64)nr_cpu_ids * MERCURY_CPU_PAGES + 128) * PAGE_SIZE;
+	available = (u64)si_mem_available() * PAGE_SIZE;
+	mercury_verdict_set(&verdict, MERCURY_REQUIREMENT_MEMORY, -1, available < need ? ENOMEM : 0, available,
+			    "bytes that the kernel could lend");
+	add(verdicts, capacity, &count, failed, &verdict);
+	mercury_verdict_set(&verdict, MERCURY_REQUIREMENT_IDLE, -1, 0, 0, "no switch is under way");
+	add(verdicts, capacity, &count, failed, &verdict);
 	error = mercury_machine.stage == MERCURY_STAGE_NATIVE ? 0 : EALREADY;
 	mercury_verdict_set(&verdict, MERCURY_REQUIREMENT_NATIVE, -1, error, mercury_machine.stage,
 			    "stage of the machine (0 native)");

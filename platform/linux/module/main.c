@@ -9,6 +9,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/cpu.h>
@@ -362,7 +363,8 @@ static long control(struct file *file, unsigned int command, unsigned long argum
 	if (error != -EFAULT && copy_to_user(user, request, size))
 		error = -EFAULT;
 	kfree(request);
-	return error;
+	/* A signal that nobody handles, or that says so, starts it again. */
+	return error == -EINTR && signal_pending(current) ? -ERESTARTSYS : error;
 }
 
 static int open(struct inode *inode, struct file *file)

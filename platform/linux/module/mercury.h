@@ -131,6 +131,7 @@ struct mercury_machine {
 	unsigned int image_frames, table_frames;
 	u64 address_bits, huge_leaves;	/* that the nested map was built for */
 	bool firmware_held;
+	unsigned int changed_registers;	/* test build: mercury_call_guarded */
 	bool image_runs;		/* its tables are built: the door is open */
 	unsigned int notifiers, hotplug_states;
 	u64 attaches, detaches, refusals;
@@ -197,9 +198,10 @@ enum { MERCURY_ERROR = 1, MERCURY_WARNING = 2, MERCURY_INFORMATION = 3, MERCURY_
 
 /* ---- door.S ---- */
 u64 mercury_door(struct mercury_door *door);
+#define MERCURY_CALL_CHANGED (MERCURY_CALL_BASE | 0xff)
 u64 mercury_call(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
 #ifdef MERCURY_TESTING
-/* The same; status | 0xff if RBX, RBP or R12 to R15 came back changed. */
+/* The same; MERCURY_CALL_CHANGED if RBX, RBP or R12 to R15 came back changed. */
 u64 mercury_call_guarded(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
 #endif
 extern char mercury_door_exit[];

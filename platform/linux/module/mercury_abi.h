@@ -146,7 +146,7 @@ struct mercury_cpu_status {
 	__u32 cpu;
 	__u32 state;		/* enum mercury_cpu_state */
 	__u64 exits[MERCURY_EXIT_REASONS]; /* since this CPU's last entry */
-	__u64 entries;		/* how often this CPU was attached since the module was loaded */
+	__u64 entries;		/* how often this CPU went in since the machine was attached */
 	__u32 why;		/* for a CPU that is native while attached: a mercury_event code, else 0 */
 	__u32 reserved;
 };

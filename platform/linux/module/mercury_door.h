@@ -120,7 +120,7 @@ struct mercury_parameters {
 	__u32 frame_count;
 	__u32 huge_leaves;
 	__u32 levels;
-	__u32 testing;
+	__u32 reserved;
 	__u64 proof_pages[2];
 	__u64 peek_table_frame;
 	__u64 mutant;

@@ -149,7 +149,6 @@ static void fill_parameters(struct preparation *preparation)
 	parameters->frame_count = machine.lent.frames;
 	parameters->huge_leaves = preparation->facts.huge_leaves;
 	parameters->levels = mercury_levels();
-	parameters->testing = MERCURY_IS_TESTING;
 	parameters->proof_pages[0] = virt_to_phys(machine.lent.proof);
 	parameters->proof_pages[1] = virt_to_phys(machine.lent.proof + PAGE_SIZE);
 	parameters->peek_table_frame = preparation->peek_frame;
@@ -379,6 +378,10 @@ static int call_cpu(struct stroll *stroll, int cpu, u64 number, u64 argument)
 	error = mercury_visit(cpu, visit);
 	if (error)
 		return error;
+	if (number == MERCURY_CALL_DETACH && visit->status == MERCURY_CALL_CHANGED) {
+		machine.changed_registers++;
+		return 0;
+	}
 	/* ENXIO: nobody answered, the CPU is native. EIO: somebody refused. */
 	return mercury_succeeded(visit->status) ? 0 : mercury_answered(visit->status) ? -EIO : -ENXIO;
 }
@@ -634,7 +637,9 @@ int mercury_detach(struct mercury_verdict *refusal)
 		error = mercury_switch_out();
 	if (error) {
 		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_ARRIVAL, -1, -error, MERCURY_DEADLINE_MS,
-				    "ms waited for a CPU; see status for which is still a guest");
+				    error == -ETIMEDOUT ?
+				    "ms waited for a CPU; see status for which is still a guest" :
+				    "a CPU was not let go; see status and log");
 		return error;
 	}
 	mercury_drain_log();
@@ -650,5 +655,11 @@ int mercury_detach(struct mercury_verdict *refusal)
 	mercury_note(MERCURY_EVENT_DETACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
 	mercury_sample(MERCURY_SAMPLE_DETACH_CALL, U32_MAX, begin, rdtsc());
 	module_put(THIS_MODULE);
+	if (machine.changed_registers) {
+		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_ENTRY, -1, EBADMSG, machine.changed_registers,
+				    "CPUs came back with other registers than they left with");
+		machine.changed_registers = 0;
+		return -EBADMSG;
+	}
 	return 0;
 }

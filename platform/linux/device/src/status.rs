@@ -39,7 +39,7 @@ pub struct CpuStatus {
     pub state: CpuState,
     /// Its exits since its last entry.
     pub exits: Exits,
-    /// How often it was attached since the module was loaded.
+    /// How often it went in since the machine was attached.
     pub entries: u64,
     /// Why it is native while others are guests: the code of a log event
     /// ([`crate::Event::from_code`]), 0 for no reason.
