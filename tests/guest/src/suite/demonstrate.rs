@@ -166,6 +166,24 @@ fn table(screen: &Screen, attached: &Status, samples: &[Sample]) {
             ticks(detach, None)
         );
     }
+    for (name, kind) in [
+        ("prepare", SampleKind::PrepareBlackout),
+        ("undo", SampleKind::UndoBlackout),
+    ] {
+        let steps: Vec<u64> = samples
+            .iter()
+            .filter(|sample| sample.kind == kind)
+            .map(|sample| sample.end.saturating_sub(sample.begin))
+            .collect();
+        match steps.iter().max() {
+            None => println!("  {name:<11} {:>14}", "none"),
+            Some(longest) => println!(
+                "  {name:<11} {longest:>14} {:>14}   the longest of {} steps with IRQs off",
+                "",
+                steps.len()
+            ),
+        }
+    }
     let memory = &attached.memory;
     screen.fact(
         "memory",
