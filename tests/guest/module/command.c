@@ -9,6 +9,7 @@
  *   instruction CPU NAME [RAX]	a virtualization instruction, and what it raised
  *   msr read CPU NUMBER | msr write CPU NUMBER VALUE
  *   nmi on|off|report		count NMIs, CPU by CPU
+ *   touch CPU ADDRESS read|write	a physical address that is nobody's; CPU -1: all at once
  *
  * Answers are lines of `name value` pairs, so that a shell can read them:
  *   exec 3<>/proc/mercury_test; echo state 0 >&3; cat <&3
@@ -38,6 +39,7 @@ static const struct {
 	{ "instruction ", command_instruction },
 	{ "msr ", command_msr },
 	{ "nmi ", command_nmi },
+	{ "touch ", command_touch },
 };
 
 /* One command at a time: some of them own pages or registers. */

@@ -72,6 +72,7 @@ int command_hole(const char *words, struct answer *answer);
 int command_instruction(const char *words, struct answer *answer);
 int command_msr(const char *words, struct answer *answer);
 int command_nmi(const char *words, struct answer *answer);
+int command_touch(const char *words, struct answer *answer);
 
 /* Undone at unload. */
 void observer_stop(void);

@@ -21,7 +21,13 @@ guest) # what every guest has
     su user -c 'test "$(id -u)" = 1000' || fail "no other user"
     [ "$2" = "two words" ] || fail "the second argument is '$2', not 'two words'"
     [ -z "$(cat)" ] || fail "standard input is not empty"
-    modprobe msr && [ -c /dev/cpu/0/msr ] || fail "modprobe msr"
+    if [ "$(uname -m)" = x86_64 ]; then
+        modprobe msr && [ -c /dev/cpu/0/msr ] || fail "modprobe msr"
+    fi
+    ;;
+el) # Linux took its KVM into use in this way: 'Hyp' beneath itself, or 'VHE'
+    dmesg | grep -q 'CPU: All CPU(s) started at EL2' || fail "not all CPUs started at EL2"
+    dmesg | grep -q "kvm.*: $2 mode initialized successfully" || fail "no '$2 mode initialized' in the log"
     ;;
 memory) # SVM and nested paging are there where nobody took them away
     grep -qw svm /proc/cpuinfo && grep -qw npt /proc/cpuinfo || fail "no svm or npt in /proc/cpuinfo"

@@ -6,6 +6,7 @@ use core::fmt;
 use mercury_device::{
     AttachOptions, CpuState, Device, Error, ExitReason, ProofVerdict, Requirement, State, Status,
 };
+use std::collections::BTreeMap;
 
 /// This machine cannot show what was asked for; the reason.
 #[derive(Debug)]
@@ -122,6 +123,30 @@ pub(crate) fn round_trip(device: &Device) -> Result<()> {
     attach(device).context("afterwards")?;
     detach(device).context("afterwards")?;
     Ok(())
+}
+
+/// How often something ended how, by name.
+#[derive(Debug, Default)]
+pub(crate) struct Counts(BTreeMap<&'static str, u64>);
+
+impl Counts {
+    pub(crate) fn add(&mut self, name: &'static str) {
+        *self.0.entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn of(&self, name: &str) -> u64 {
+        self.0.get(name).copied().unwrap_or(0)
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, count)) in self.0.iter().enumerate() {
+            let before = if at == 0 { "" } else { ", " };
+            write!(formatter, "{before}{count} {name}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What a refusal said.

@@ -163,7 +163,8 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn all(device: &Device, probe: &Probe) -> Result<(u64, u64)> {
+/// Every frame and every store, on every CPU; how many of each.
+pub(crate) fn all(device: &Device, probe: &Probe) -> Result<(u64, u64)> {
     let ranges = device.frames()?;
     ensure!(!ranges.is_empty(), "attached, and no frame is Mercury's");
     let (mut frames, mut stores) = (0, 0);

@@ -9,6 +9,7 @@ use crate::workload::Workload;
 use crate::{machine, parameters};
 use anyhow::{Context, Result, ensure};
 use mercury_device::{CpuState, CpuStatus, Device, Event, ProofVerdict, State};
+use std::path::Path;
 
 const TIMES: u32 = 5;
 
@@ -113,15 +114,58 @@ fn cannot_enter(device: &Device, cpu: u32) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn run() -> Result<()> {
+/// One CPU at attach; the others come one by one. And the other way round.
+fn all_but_one(device: &Device, stays: u32, others: &[u32]) -> Result<()> {
+    for &cpu in others {
+        machine::set_online(cpu, false)?;
+    }
+    expect::attach(device).with_context(|| format!("with CPU {stays} alone"))?;
+    for (index, &cpu) in others.iter().enumerate() {
+        is(device, cpu, CpuState::Offline)?;
+        machine::set_online(cpu, true)?;
+        let status = expect::attached(device).with_context(|| format!("CPU {cpu} came"))?;
+        ensure!(
+            status.cpus_online as usize == index + 2,
+            "{} CPUs are online where {} were expected",
+            status.cpus_online,
+            index + 2
+        );
+        is(device, cpu, CpuState::Attached)?;
+    }
+    expect::proven(device, ProofVerdict::Guest)?;
+    for &cpu in others {
+        machine::set_online(cpu, false)?;
+    }
+    expect::attached(device).with_context(|| format!("CPU {stays} alone again"))?;
+    expect::detach(device).with_context(|| format!("with CPU {stays} alone"))?;
+    for &cpu in others {
+        machine::set_online(cpu, true)?;
+    }
+    expect::native(device)?;
+    expect::proven(device, ProofVerdict::Native)
+}
+
+/// The CPUs that this kernel can switch off: the first one only if it was told
+/// to (`cpu0_hotplug`).
+fn can_go(cpus: &[u32]) -> Vec<u32> {
+    let mut able = cpus.to_vec();
+    able.retain(|cpu| Path::new(&format!("/sys/devices/system/cpu/cpu{cpu}/online")).exists());
+    able
+}
+
+pub(crate) fn run(first: bool) -> Result<()> {
     let device = Device::open()?;
     let cpus = machine::online()?;
     if cpus.len() < 2 {
         return skip("one CPU only: it cannot go offline");
     }
+    let going = can_go(&cpus);
+    if first && going.len() < cpus.len() {
+        return skip("this kernel does not let its first CPU go");
+    }
     let mut log = KernelLog::from_here()?;
     let mut workload = Workload::start(&[])?;
-    for &cpu in &cpus[1..] {
+    for &cpu in &going {
         comes_back(&device, cpu)?;
         was_away(&device, cpu)?;
         if parameters::need_testing().is_ok() {
@@ -129,13 +173,19 @@ pub(crate) fn run() -> Result<()> {
         }
         workload.still_right()?;
     }
+    for &stays in cpus.iter().filter(|&&cpu| first || cpu == cpus[0]) {
+        let others: Vec<u32> = cpus.iter().copied().filter(|&cpu| cpu != stays).collect();
+        all_but_one(&device, stays, &others)?;
+        workload.still_right()?;
+    }
     workload.finish()?;
     expect::native(&device)?;
     log.quiet()?;
     println!(
-        "hotplug: {} CPUs went and came back as guests, were away at attach and at detach, and failed to enter: \
-         always what status said; workload right",
-        cpus.len() - 1
+        "hotplug: {} of {} CPUs went and came back as guests, were away at attach and at detach, alone and all others, \
+         and failed to enter: always what status said; workload right",
+        going.len(),
+        cpus.len()
     );
     Ok(())
 }

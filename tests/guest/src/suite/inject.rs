@@ -3,15 +3,20 @@
 //! attach is refused with the right requirement, everything is undone, nothing
 //! is held, and the next attach works.
 
+use super::hole;
 use crate::kernel_log::KernelLog;
+use crate::probe::Probe;
 use crate::{expect, machine, parameters};
 use anyhow::{Context, Result, bail, ensure};
-use mercury_device::{AttachOptions, Device, Requirement};
+use mercury_device::{AttachOptions, Device, ProofVerdict, Requirement};
 
 /// An attach makes fewer allocations than this; more means that it never ends.
 const MOST_ALLOCATIONS: u32 = 4096;
 
 const HOOKS: u64 = 3;
+
+/// Pages of a block of order 3: the largest that attach may depend on.
+const LARGEST_PAGES: u64 = 8;
 
 fn fails(device: &Device, point: &str, requirement: Requirement, cpu: Option<u32>) -> Result<()> {
     let set = parameters::set("inject", point)?;
@@ -53,6 +58,37 @@ fn allocations(device: &Device) -> Result<u32> {
     bail!("{MOST_ALLOCATIONS} allocations failed one by one, and attach still wanted more")
 }
 
+/// The kernel has no large blocks to spare: attach works as ever, in many
+/// small ones.
+fn without_large_blocks(device: &Device) -> Result<usize> {
+    let probe = Probe::load()?;
+    let set = parameters::set("inject", "large")?;
+    expect::attach(device).context("without large blocks")?;
+    drop(set);
+    let outcome = in_small_blocks(device, &probe);
+    expect::detach(device)?;
+    outcome
+}
+
+fn in_small_blocks(device: &Device, probe: &Probe) -> Result<usize> {
+    let blocks = device.frames()?;
+    ensure!(
+        blocks.len() > 1 && blocks.iter().all(|block| block.pages <= LARGEST_PAGES),
+        "without large blocks there are {} blocks, the largest of {:?} pages",
+        blocks.len(),
+        blocks.iter().map(|block| block.pages).max()
+    );
+    let frames: u64 = blocks.iter().map(|block| block.pages).sum();
+    let lent = expect::attached(device)?.memory.lent;
+    ensure!(
+        frames * 4096 == lent,
+        "{frames} frames are out of reach and {lent} bytes are lent"
+    );
+    expect::proven(device, ProofVerdict::Guest)?;
+    hole::all(device, probe)?;
+    Ok(blocks.len())
+}
+
 pub(crate) fn run() -> Result<()> {
     let device = Device::open()?;
     parameters::need_testing()?;
@@ -63,6 +99,8 @@ pub(crate) fn run() -> Result<()> {
         "injected: each of {allocations} allocations: memory, errno {}",
         libc::ENOMEM
     );
+    let blocks = without_large_blocks(&device)?;
+    println!("injected: no large block: attached in {blocks} blocks, proof and hole as ever");
     fails(&device, "firmware", Requirement::ImageFound, None)?;
     fails(&device, "prepare", Requirement::Prepare, None)?;
     fails(&device, "seal", Requirement::Seal, None)?;

@@ -3,6 +3,7 @@
 
 pub(crate) mod demonstrate;
 pub(crate) mod hole;
+pub(crate) mod hot_add;
 pub(crate) mod hotplug;
 pub(crate) mod idle;
 pub(crate) mod images;
@@ -12,7 +13,10 @@ pub(crate) mod kvm_busy;
 pub(crate) mod leak;
 pub(crate) mod mutants;
 pub(crate) mod nmi;
+pub(crate) mod on_demand;
 pub(crate) mod privilege;
 pub(crate) mod refusals;
 pub(crate) mod residue;
 pub(crate) mod roundtrips;
+pub(crate) mod sleep_race;
+pub(crate) mod tool;
