@@ -15,7 +15,8 @@ rig := $(env) && cargo build --quiet -p mercury-rig --target-dir target && targe
 flag = $(if $(filter 1 yes true,$($(1))),$(2))
 option = $(if $($(1)),$(2) '$($(1))')
 
-run_options = --arch '$(ARCH)' $(call option,SMP,--smp) $(call option,MEM,--memory) \
+run_options = --arch '$(ARCH)' $(call option,MACHINE,--machine) $(call option,GIC,--gic) \
+	$(call flag,NOVHEFIX,--no-vhe-fix) $(call option,SMP,--smp) $(call option,MEM,--memory) \
 	$(call option,CPU,--cpu) $(call option,KERNEL,--kernel) $(call option,WITH,--with) \
 	$(call option,SCRIPT,--script) $(call flag,INTERACTIVE,--interactive) \
 	$(call option,ACCEL,--accel) $(call flag,ICOUNT,--icount) $(call option,APPEND,--append) \
@@ -28,14 +29,18 @@ test_options = --arch '$(ARCH)' $(call flag,HOST,--host) $(call option,MATRIX,--
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
+	@echo "     ARCH=aarch64       the same on ARM64"
 	@echo "     SMP=2 MEM=512M     CPUs and memory"
 	@echo "     CPU=max,-la57      a whole QEMU -cpu string; svm and npt are added where not named"
+	@echo "     GIC=2|3            version of ARM's interrupt controller"
+	@echo "     MACHINE=virt,...   a whole QEMU -machine string"
+	@echo "     NOVHEFIX=1         let Linux keep EL2 on an ARM CPU with VHE"
 	@echo "     KERNEL=package     any Debian kernel package (linux-image-rt-amd64, ...), or backports"
 	@echo "     SCRIPT=file        run this in the guest instead of the demonstration"
 	@echo "     WITH=folder        what the guest finds at /with"
 	@echo "     INTERACTIVE=1      a shell in the guest"
 	@echo "     ACCEL=tcg|kvm      emulation, or the host's nested KVM"
-	@echo "     ICOUNT=1           count instructions instead of time (one CPU)"
+	@echo "     ICOUNT=1           count instructions instead of time (x86_64: one CPU)"
 	@echo "     APPEND='a b=c'     more kernel parameters"
 	@echo "     BARE=1             nothing of Mercury in the guest"
 	@echo "make test               all tests: format, lints, host tests, guests"
@@ -51,10 +56,10 @@ help:
 	@echo "make clean              remove target/ (downloads stay in the cache)"
 
 setup:
-	@sh scripts/setup.sh all
+	@sh scripts/setup.sh all '$(ARCH)'
 
 setup-build:
-	@sh scripts/setup.sh build
+	@sh scripts/setup.sh build '$(ARCH)'
 
 run: setup
 	@$(rig) run $(run_options)
@@ -63,19 +68,19 @@ test: setup
 	@$(rig) test $(test_options)
 
 check: setup-build
-	@$(rig) test --host
+	@$(rig) test --host --arch '$(ARCH)'
 
 image: setup-build
-	@$(rig) build --only image --flavour '$(FLAVOUR)'
+	@$(rig) build --arch '$(ARCH)' --only image --flavour '$(FLAVOUR)'
 
 module: setup-build
-	@$(rig) module --kdir '$(KDIR)' --flavour '$(FLAVOUR)'
+	@$(rig) module --arch '$(ARCH)' --kdir '$(KDIR)' --flavour '$(FLAVOUR)'
 
 tool: setup-build
-	@$(rig) build --only programs
+	@$(rig) build --arch '$(ARCH)' --only programs
 
 kernel: setup
-	@$(rig) kernel fetch '$(if $(KERNEL),$(KERNEL),linux-image-amd64)' --refresh
+	@$(rig) kernel fetch --arch '$(ARCH)' $(if $(KERNEL),'$(KERNEL)') --refresh
 
 clean:
 	rm -rf target

@@ -5,7 +5,8 @@
 # packages and a Rust toolchain that knows the bare-metal target. Everything
 # later (kernels, initramfs, QEMU) is the rig's work, in Rust.
 #
-#   scripts/setup.sh [build|all]     build: enough to compile; all: QEMU as well
+#   scripts/setup.sh [build|all] [ARCH]    build: enough to compile; all: QEMU as
+#                                          well; for guests of this instruction set
 #
 # It says what it is about to install before it does; without apt it lists
 # what is missing and stops. A second run asks no network and takes well under
@@ -15,30 +16,41 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"
 wanted=${1:-all}
+arch=${2:-x86_64}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# One line a package: who needs it, its name, and the file that shows its
-# presence where there is no dpkg to ask.
+# One line a package: who needs it, for guests of which instruction set, its
+# name, and the file that shows its presence where there is no dpkg to ask.
 packages() {
     cat <<'TABLE'
-build gcc               /usr/bin/gcc
-build gcc-12            /usr/bin/gcc-12
-build make              /usr/bin/make
-build binutils          /usr/bin/objcopy
-build libc6-dev         /usr/include/stdio.h
-build libelf-dev        /usr/include/libelf.h
-build bc                /usr/bin/bc
-build xz-utils          /usr/bin/xz
-build ca-certificates   /etc/ssl/certs/ca-certificates.crt
-all   qemu-system-x86   /usr/bin/qemu-system-x86_64
-all   qemu-system-data  /usr/share/qemu
-all   seabios           /usr/share/seabios/bios.bin
-all   busybox-static    /bin/busybox
-all   kmod              /sbin/depmod
-all   kexec-tools       /sbin/kexec
+build any     gcc               /usr/bin/gcc
+build any     gcc-12            /usr/bin/gcc-12
+build any     make              /usr/bin/make
+build any     binutils          /usr/bin/objcopy
+build any     libc6-dev         /usr/include/stdio.h
+build any     libelf-dev        /usr/include/libelf.h
+build any     bc                /usr/bin/bc
+build any     xz-utils          /usr/bin/xz
+build any     ca-certificates   /etc/ssl/certs/ca-certificates.crt
+all   x86_64  qemu-system-x86   /usr/bin/qemu-system-x86_64
+all   aarch64 qemu-system-arm   /usr/bin/qemu-system-aarch64
+all   any     qemu-system-data  /usr/share/qemu
+all   x86_64  seabios           /usr/share/seabios/bios.bin
+all   any     busybox-static    /bin/busybox
+all   any     kmod              /sbin/depmod
+all   x86_64  kexec-tools       /sbin/kexec
 TABLE
+    # What is compiled for another machine than this one.
+    if [ "$arch" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; then
+        cat <<'TABLE'
+build aarch64 gcc-aarch64-linux-gnu      /usr/bin/aarch64-linux-gnu-gcc
+build aarch64 gcc-12-aarch64-linux-gnu   /usr/bin/aarch64-linux-gnu-gcc-12
+build aarch64 binutils-aarch64-linux-gnu /usr/bin/aarch64-linux-gnu-objcopy
+build aarch64 libc6-dev-arm64-cross      /usr/aarch64-linux-gnu/lib/libc.a
+TABLE
+    fi
 }
 
 present() { # package, file
@@ -52,7 +64,8 @@ present() { # package, file
 missing=
 note_missing() { present "$1" "$2" || missing="$missing $1"; }
 
-while read -r who package file; do
+while read -r who for package file; do
+    [ "$for" = any ] || [ "$for" = "$arch" ] || continue
     if [ "$who" = build ] || [ "$wanted" = all ]; then note_missing "$package" "$file"; fi
 done <<LIST
 $(packages)
@@ -61,7 +74,7 @@ LIST
 # Which toolchain: rustup's where it may be used, else Debian's compiler with
 # a sysroot of our own. toolchain.sh decides; it is asked now only so that one
 # apt-get call installs everything.
-route=$(sh "$here/toolchain.sh" route)
+route=$(sh "$here/toolchain.sh" route "$arch")
 if [ "$route" = debian ]; then
     for package in rustc-web cargo-web rust-web-src rust-web-llvm lld-22 rust-web-clippy rustfmt-web; do
         note_missing "$package" /nonexistent
@@ -85,10 +98,10 @@ if [ -n "$missing" ]; then
 fi
 
 status=0
-sh "$here/toolchain.sh" "$route" || status=$?
+sh "$here/toolchain.sh" "$route" "$arch" || status=$?
 if [ $status = 3 ] && [ -z "${MERCURY_TOOLCHAIN:-}" ] && command -v apt-get >/dev/null 2>&1; then
     say "rustup could not install the toolchain: taking Debian's compiler instead"
     export MERCURY_TOOLCHAIN=debian
-    exec sh "$here/setup.sh" "$wanted"
+    exec sh "$here/setup.sh" "$wanted" "$arch"
 fi
 exit $status

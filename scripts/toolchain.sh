@@ -10,14 +10,24 @@
 #           /usr/bin/rustc that name a sysroot of our own, in which core, alloc
 #           and compiler_builtins are built once (about a minute a target).
 #
-#   toolchain.sh route            prints which of the two this machine takes
-#   toolchain.sh rustup|debian    does it, and writes the toolchain's bin
-#                                 directory to $MERCURY_CACHE/toolchain-bin
+#   toolchain.sh route [ARCH]           prints which of the two this machine takes
+#   toolchain.sh rustup|debian [ARCH]   does it, and writes the toolchain's bin
+#                                       directory to $MERCURY_CACHE/toolchain-bin
+#
+# For guests of another instruction set programs are linked with that one's
+# standard library. rustup has it; beside Debian's compiler the rig lays
+# Debian's own, when it first builds such a program.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/env.sh"
-targets="x86_64-unknown-none"
+arch=${2:-x86_64}
+# targets: for bare machines. programs: with a standard library, for Linux.
+targets="x86_64-unknown-none" programs=
+if [ "$arch" = aarch64 ]; then
+    targets="$targets aarch64-unknown-none-softfloat"
+    [ "$(uname -m)" = aarch64 ] || programs="aarch64-unknown-linux-gnu"
+fi
 oldest_minor=95 # the workspace's rust-version is 1.95
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -34,7 +44,7 @@ rustup_bin() {
     command -v rustup >/dev/null 2>&1 || return 1
     rustc=$(cd "$here/.." && RUSTUP_AUTO_INSTALL=0 rustup which rustc 2>/dev/null) || return 1
     new_enough "$rustc" || return 1
-    for target in $targets; do
+    for target in $targets $programs; do
         [ -d "$(dirname "$rustc")/../lib/rustlib/$target/lib" ] || return 1
     done
     for tool in cargo cargo-clippy cargo-fmt rustfmt; do
@@ -65,12 +75,12 @@ route() {
 
 from_rustup() {
     if ! bin=$(rustup_bin); then
-        [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] || fail "RUSTUP_AUTO_INSTALL=0, and rustup's toolchain lacks $targets or is older than 1.$oldest_minor; MERCURY_TOOLCHAIN=debian takes Debian's compiler instead"
-        say "about to install with rustup: toolchain stable with $targets, rustfmt, clippy"
+        [ "${RUSTUP_AUTO_INSTALL:-1}" != 0 ] || fail "RUSTUP_AUTO_INSTALL=0, and rustup's toolchain lacks one of $targets $programs or is older than 1.$oldest_minor; MERCURY_TOOLCHAIN=debian takes Debian's compiler instead"
+        say "about to install with rustup: toolchain stable with $targets $programs, rustfmt, clippy"
         # Status 3 tells set-up that Debian's compiler may be taken instead.
         rustup toolchain install stable --profile minimal --no-self-update \
-            --component rustfmt --component clippy --target "$(echo $targets | tr ' ' ,)" >&2 || exit 3
-        bin=$(rustup_bin) || fail "rustup's stable toolchain is still not usable: it must be 1.$oldest_minor or newer and have $targets"
+            --component rustfmt --component clippy --target "$(echo $targets $programs | tr ' ' ,)" >&2 || exit 3
+        bin=$(rustup_bin) || fail "rustup's stable toolchain is still not usable: it must be 1.$oldest_minor or newer and have $targets $programs"
     fi
     remember "$bin"
 }
@@ -145,7 +155,7 @@ from_debian() {
 case ${1:-} in
 route) route; exit ;;
 rustup | debian) ;;
-*) fail "usage: toolchain.sh route|rustup|debian" ;;
+*) fail "usage: toolchain.sh route|rustup|debian [ARCH]" ;;
 esac
 # Two `make` at once must not build the same sysroot twice into one place.
 mkdir -p "$MERCURY_CACHE"

@@ -2,8 +2,8 @@
 //! The rig's command line. People mostly reach it through `make`, whose
 //! variables (SMP=, CPU=, ...) become these options.
 
+use crate::arch::Arch;
 use crate::boot::Accel;
-use crate::kernel;
 use crate::product::Flavour;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Boot one guest and run the demonstration or a script in it.
-    Run(Run),
+    Run(Box<Run>),
     /// Run the tests: host half, then the rows of tests/matrix.toml.
     Test(Test),
     /// Print the rows of tests/matrix.toml.
@@ -40,7 +40,7 @@ pub(crate) enum Task {
 pub(crate) struct Run {
     /// Instruction set of the guest.
     #[arg(long, default_value = "x86_64")]
-    pub(crate) arch: String,
+    pub(crate) arch: Arch,
     /// CPUs [default: the board's].
     #[arg(long)]
     pub(crate) smp: Option<u32>,
@@ -50,9 +50,18 @@ pub(crate) struct Run {
     /// A whole QEMU -cpu string; svm and npt are added where not named.
     #[arg(long)]
     pub(crate) cpu: Option<String>,
-    /// A Debian kernel package, or `backports`.
-    #[arg(long, default_value = kernel::DEFAULT)]
-    pub(crate) kernel: String,
+    /// A whole QEMU -machine string [default: the board's].
+    #[arg(long)]
+    pub(crate) machine: Option<String>,
+    /// Version of ARM's interrupt controller [default: the board's].
+    #[arg(long)]
+    pub(crate) gic: Option<u32>,
+    /// On a CPU with VHE, let Linux keep EL2 for itself.
+    #[arg(long)]
+    pub(crate) no_vhe_fix: bool,
+    /// A Debian kernel package, or `backports` [default: Debian's usual one].
+    #[arg(long)]
+    pub(crate) kernel: Option<String>,
     /// A folder to find at /with in the guest.
     #[arg(long)]
     pub(crate) with: Option<PathBuf>,
@@ -99,7 +108,7 @@ pub(crate) struct Run {
 pub(crate) struct Test {
     /// Only rows of this instruction set.
     #[arg(long, default_value = "x86_64")]
-    pub(crate) arch: String,
+    pub(crate) arch: Arch,
     /// The host half only.
     #[arg(long)]
     pub(crate) host: bool,
@@ -134,9 +143,12 @@ pub(crate) struct Matrix {
 /// Options of `build`.
 #[derive(Debug, Args)]
 pub(crate) struct Build {
-    /// A Debian kernel package, or `backports`.
-    #[arg(long, default_value = kernel::DEFAULT)]
-    pub(crate) kernel: String,
+    /// Instruction set.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: Arch,
+    /// A Debian kernel package, or `backports` [default: Debian's usual one].
+    #[arg(long)]
+    pub(crate) kernel: Option<String>,
     /// Which Mercury.
     #[arg(long, value_enum, default_value = "release")]
     pub(crate) flavour: Flavour,
@@ -157,6 +169,9 @@ pub(crate) enum Part {
 /// Options of `module`.
 #[derive(Debug, Args)]
 pub(crate) struct Module {
+    /// Instruction set.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: Arch,
     /// The kernel's build directory, usually /lib/modules/$(uname -r)/build.
     #[arg(long)]
     pub(crate) kdir: PathBuf,
@@ -170,8 +185,11 @@ pub(crate) struct Module {
 pub(crate) enum Kernel {
     /// Download a kernel and its headers into the cache.
     Fetch {
-        /// A Debian kernel package, or `backports`.
-        package: String,
+        /// A Debian kernel package, or `backports` [default: Debian's usual one].
+        package: Option<String>,
+        /// Instruction set.
+        #[arg(long, default_value = "x86_64")]
+        arch: Arch,
         /// Take what the mirror has today, even if the cache has one.
         #[arg(long)]
         refresh: bool,

@@ -84,7 +84,7 @@ pub(crate) fn cargo(paths: &Paths) -> Command {
 }
 
 /// The toolchain's bin directory as scripts/toolchain.sh wrote it.
-fn toolchain_bin(paths: &Paths) -> Option<PathBuf> {
+pub(crate) fn toolchain_bin(paths: &Paths) -> Option<PathBuf> {
     let text = fs::read_to_string(paths.cache.join("toolchain-bin")).ok()?;
     let bin = PathBuf::from(text.trim());
     bin.join("cargo").exists().then_some(bin)

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Deadlines, Machine, Outcome};
 use crate::command::{pass_through, shown};
-use crate::guest::{Guest, Need, Screen, Task};
+use crate::guest::{Guest, Need, Screen, Task, Userland};
 use crate::kernel::Kernel;
 use crate::paths::Paths;
 use crate::product::Products;
@@ -23,6 +23,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) kernel: &'a Kernel,
     /// What was built for that kernel.
     pub(crate) products: &'a Products,
+    /// Where the guest's programs come from.
+    pub(crate) userland: &'a Userland,
     /// What the guest does.
     pub(crate) task: Task,
     /// Where its output is seen.
@@ -65,6 +67,8 @@ impl Launch<'_> {
         let guest = Guest {
             kernel: self.kernel,
             products: self.products,
+            userland: self.userland,
+            channel: self.machine.channel(),
             suites: paths.source("tests/guest/scripts"),
             task: self.task.clone(),
             screen: self.screen,
@@ -78,6 +82,9 @@ impl Launch<'_> {
             self.kernel.release,
             self.machine.described()
         ));
+        if let Some(text) = self.machine.adjusted() {
+            remark(&text);
+        }
         let command = self.machine.command(self.kernel, folder);
         // For whoever wants to start the same QEMU by hand.
         fs::write(folder.join("qemu.txt"), shown(&command) + "\n")?;

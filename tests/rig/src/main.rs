@@ -7,6 +7,7 @@
 //! that in QEMU, runs a script in it, and ends with the script's own status.
 //! A guest that dies or hangs is told apart from a script that fails.
 //!
+//! - `debian`: apt with a state of its own, and packages unpacked in the cache
 //! - `kernel`: Debian kernels, downloaded and unpacked, never installed
 //! - `product`: image, module, programs
 //! - `guest`: the initramfs
@@ -16,9 +17,11 @@
 //!
 //! docs/rig.md is for those who use it, docs/building.md for what it installs.
 
+mod arch;
 mod arguments;
 mod boot;
 mod command;
+mod debian;
 mod guest;
 mod kernel;
 mod launch;
@@ -55,12 +58,18 @@ fn act(task: Task) -> Result<u8> {
             let headers = arguments.kdir.canonicalize().unwrap_or(arguments.kdir);
             show(&product::build_for_headers(
                 &paths,
+                arguments.arch,
                 &headers,
                 arguments.flavour,
             )?);
         }
-        Task::Kernel(Kernel::Fetch { package, refresh }) => {
-            let kernel = kernel::fetch(&paths, &package, refresh)?;
+        Task::Kernel(Kernel::Fetch {
+            package,
+            arch,
+            refresh,
+        }) => {
+            let package = package.as_deref().unwrap_or(arch.kernel());
+            let kernel = kernel::fetch(&paths, arch, package, refresh)?;
             println!("{} {}", kernel.release, kernel.vmlinuz().display());
         }
     }
@@ -71,15 +80,17 @@ fn build(paths: &Paths, arguments: &arguments::Build) -> Result<()> {
     match arguments.only {
         Some(Part::Image) => println!(
             "{}",
-            product::build_image(paths, arguments.flavour)?.display()
+            product::build_image(paths, arguments.arch, arguments.flavour)?.display()
         ),
         Some(Part::Programs) => {
-            for program in product::build_programs(paths)? {
+            for program in product::build_programs(paths, arguments.arch)? {
                 println!("{}", program.display());
             }
         }
         None => {
-            let kernel = kernel::fetch(paths, &arguments.kernel, false)?;
+            let arch = arguments.arch;
+            let package = arguments.kernel.as_deref().unwrap_or(arch.kernel());
+            let kernel = kernel::fetch(paths, arch, package, false)?;
             show(&product::build(paths, &kernel, arguments.flavour)?);
         }
     }

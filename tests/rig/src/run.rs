@@ -8,7 +8,7 @@
 use crate::arguments::Run;
 use crate::boot::{self, Deadlines, Machine, Outcome, Verdict, Wishes};
 use crate::command::stdout_of;
-use crate::guest::{Need, Screen, Task, kexec_program};
+use crate::guest::{Need, Screen, Task, Userland};
 use crate::kernel;
 use crate::launch::Launch;
 use crate::paths::Paths;
@@ -30,7 +30,7 @@ const KEPT: usize = 5;
 /// Boots, and gives the exit code.
 pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let folder = new_folder(paths)?;
-    let board = boot::for_arch(paths, &arguments.arch)?;
+    let board = boot::for_arch(paths, arguments.arch)?;
     let accel = boot::choose(arguments.accel, &board.backend)?;
     let machine = Machine::new(
         &board,
@@ -39,6 +39,9 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
             smp: arguments.smp,
             memory: arguments.memory.clone(),
             cpu: arguments.cpu.clone(),
+            machine: arguments.machine.clone(),
+            gic: arguments.gic,
+            no_vhe_fix: arguments.no_vhe_fix,
             icount: arguments.icount,
             append: arguments.append.clone().unwrap_or_default(),
             arguments: arguments.qemu.clone(),
@@ -46,13 +49,18 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         },
     )?;
     check_files(arguments)?;
-    let kernel = kernel::fetch(paths, &arguments.kernel, false)?;
+    let package = arguments
+        .kernel
+        .as_deref()
+        .unwrap_or(arguments.arch.kernel());
+    let kernel = kernel::fetch(paths, arguments.arch, package, false)?;
+    let userland = Userland::of(paths, arguments.arch)?;
     let products = if arguments.bare {
         Products::default()
     } else {
         product::build(paths, &kernel, arguments.flavour)?
     };
-    let needs: &[Need] = if kexec_program().is_some() {
+    let needs: &[Need] = if userland.kexec().is_some() {
         &[Need::Kexec]
     } else {
         &[]
@@ -61,6 +69,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         machine: &machine,
         kernel: &kernel,
         products: &products,
+        userland: &userland,
         task: task(arguments),
         screen: screen(),
         with: arguments.with.clone(),

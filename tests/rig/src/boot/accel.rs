@@ -38,7 +38,10 @@ pub(crate) fn choose(asked: Option<Accel>, backend: &Backend) -> Result<Accel> {
         return Ok(Accel::Tcg);
     }
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let nested = fs::read_to_string(&backend.nested).ok();
+    let nested = backend
+        .nested
+        .as_ref()
+        .and_then(|file| fs::read_to_string(file).ok());
     let opens = OpenOptions::new()
         .read(true)
         .write(true)
@@ -59,7 +62,12 @@ fn usable(
     opens: bool,
     backend: &Backend,
 ) -> Result<(), String> {
-    let flag = &backend.cpu_flag;
+    let (Some(flag), Some(file)) = (&backend.cpu_flag, &backend.nested) else {
+        return Err(format!(
+            "KVM hands Mercury's backend '{}' to no guest",
+            backend.name
+        ));
+    };
     let has_flag = cpuinfo
         .lines()
         .filter(|line| line.starts_with("flags"))
@@ -73,12 +81,9 @@ fn usable(
     match nested.map(str::trim) {
         Some("1" | "Y" | "y") => {}
         Some(other) => {
-            return Err(format!(
-                "{} says {other}, expected 1 or Y",
-                backend.nested.display()
-            ));
+            return Err(format!("{} says {other}, expected 1 or Y", file.display()));
         }
-        None => return Err(format!("{} cannot be read", backend.nested.display())),
+        None => return Err(format!("{} cannot be read", file.display())),
     }
     if opens {
         Ok(())
@@ -94,8 +99,8 @@ mod tests {
     fn backend() -> Backend {
         Backend {
             name: "svm".into(),
-            cpu_flag: "svm".into(),
-            nested: "/nested".into(),
+            cpu_flag: Some("svm".into()),
+            nested: Some("/nested".into()),
         }
     }
 
@@ -103,6 +108,16 @@ mod tests {
     fn the_device_alone_shows_nothing() {
         assert!(usable("flags\t\t: fpu hypervisor", None, true, &backend()).is_err());
         assert!(usable("flags\t\t: fpu svm_lock", Some("1"), true, &backend()).is_err());
+    }
+
+    #[test]
+    fn a_backend_without_a_flag_is_emulated() {
+        let none = Backend {
+            name: "el2".into(),
+            cpu_flag: None,
+            nested: None,
+        };
+        assert!(usable("flags\t\t: svm", Some("1"), true, &none).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Lines of a kernel's log that show that something is wrong in it, whatever
 /// the script found.
-const TROUBLE: [&str; 12] = [
+const TROUBLE: [&str; 17] = [
     "WARNING: CPU",
     "BUG: ",
     "Oops: ",
@@ -19,6 +19,12 @@ const TROUBLE: [&str; 12] = [
     "unchecked MSR access",
     "invalid opcode:",
     "double fault",
+    // ARM64's own words.
+    "Call trace:",
+    "Internal error: ",
+    "Unable to handle kernel",
+    "SError Interrupt",
+    "Bad mode in",
 ];
 
 /// The whole log; empty if there is none.

@@ -3,7 +3,7 @@
 
 use super::accel::Accel;
 use super::board::Board;
-use super::cpu;
+use super::{cpu, vhe};
 use crate::kernel::Kernel;
 use anyhow::{Result, bail};
 use std::path::Path;
@@ -18,6 +18,12 @@ pub(crate) struct Wishes {
     pub(crate) memory: Option<String>,
     /// A whole `-cpu` string.
     pub(crate) cpu: Option<String>,
+    /// A whole `-machine` string.
+    pub(crate) machine: Option<String>,
+    /// The version of the interrupt controller.
+    pub(crate) gic: Option<u32>,
+    /// Linux may keep EL2 for itself on a CPU with VHE.
+    pub(crate) no_vhe_fix: bool,
     /// The deterministic clock that counts instructions.
     pub(crate) icount: bool,
     /// More kernel parameters.
@@ -33,22 +39,25 @@ pub(crate) struct Wishes {
 pub(crate) struct Machine<'a> {
     board: &'a Board,
     accel: Accel,
+    machine: String,
     smp: u32,
     memory: String,
     cpu: String,
+    vhe_fix: Option<&'static str>,
     wishes: Wishes,
 }
 
 impl<'a> Machine<'a> {
     /// Decides what the wishes leave open, and refuses what cannot work.
     pub(crate) fn new(board: &'a Board, accel: Accel, wishes: Wishes) -> Result<Self> {
+        let one_cpu = wishes.icount && !board.qemu.icount_smp;
         let smp = wishes
             .smp
-            .unwrap_or(if wishes.icount { 1 } else { board.qemu.smp });
+            .unwrap_or(if one_cpu { 1 } else { board.qemu.smp });
         if smp == 0 {
             bail!("SMP=0 makes no machine: expected 1 or more");
         }
-        if wishes.icount && smp > 1 {
+        if one_cpu && smp > 1 {
             bail!(
                 "ICOUNT=1 with SMP={smp}: QEMU 7.2 hangs while the second CPU starts when it counts instructions; use SMP=1, or leave ICOUNT out"
             );
@@ -66,13 +75,20 @@ impl<'a> Machine<'a> {
             wishes.cpu.as_ref().unwrap_or(default),
             &board.qemu.cpu_features,
         );
+        let vhe_fix = if wishes.no_vhe_fix {
+            None
+        } else {
+            vhe::parameter(&cpu, &board.qemu.cpu_without_vhe, &wishes.append)
+        };
         Ok(Self {
+            machine: machine(board, &wishes)?,
             smp,
             memory: wishes
                 .memory
                 .clone()
                 .unwrap_or_else(|| board.qemu.memory.clone()),
             cpu,
+            vhe_fix,
             board,
             accel,
             wishes,
@@ -83,14 +99,32 @@ impl<'a> Machine<'a> {
     pub(crate) fn described(&self) -> String {
         let plural = if self.smp == 1 { "" } else { "s" };
         let icount = if self.wishes.icount { ", icount" } else { "" };
+        let gic = match self.wishes.gic {
+            Some(version) => format!(", GICv{version}"),
+            None => String::new(),
+        };
         format!(
-            "{}, {} CPU{plural} ({}), {}, {}{icount}",
+            "{}, {} CPU{plural} ({}), {}{gic}, {}{icount}",
             self.board.name,
             self.smp,
             self.cpu,
             self.memory,
             self.accel.name()
         )
+    }
+
+    /// What was added to the kernel's parameters for the CPU's sake, in a line
+    /// for people.
+    pub(crate) fn adjusted(&self) -> Option<String> {
+        let parameter = self.vhe_fix?;
+        Some(format!(
+            "this CPU has VHE, with which Linux would keep EL2 for itself: added the kernel parameter {parameter} (NOVHEFIX=1 leaves it out)"
+        ))
+    }
+
+    /// Where the guest finds its end of the clean channel.
+    pub(crate) fn channel(&self) -> &str {
+        &self.board.qemu.channel
     }
 
     /// QEMU, ready to start in its run directory: sockets and logs are named
@@ -100,7 +134,7 @@ impl<'a> Machine<'a> {
         let mut command = Command::new(&qemu.program);
         command.current_dir(run);
         command
-            .args(["-machine", &qemu.machine])
+            .args(["-machine", &self.machine])
             .args(&qemu.arguments)
             .args(&self.wishes.arguments);
         command.args(["-cpu", &self.cpu]);
@@ -124,7 +158,9 @@ impl<'a> Machine<'a> {
         } else {
             "stdio,id=clean,signal=off"
         };
-        command.args(["-chardev", stdio, "-serial", "chardev:clean"]);
+        command
+            .args(["-chardev", stdio])
+            .args(&qemu.channel_arguments);
         command.args([
             "-chardev",
             "socket,id=monitor,path=monitor.sock,server=on,wait=off",
@@ -136,21 +172,55 @@ impl<'a> Machine<'a> {
     /// The kernel's parameters: a panic resets at once, so that it ends the run.
     fn parameters(&self) -> String {
         let mut parameters = format!("console={} panic=-1", self.board.qemu.console);
-        if !self.wishes.append.is_empty() {
-            parameters.push(' ');
-            parameters.push_str(&self.wishes.append);
+        for more in self.vhe_fix.into_iter().chain([&*self.wishes.append]) {
+            if !more.is_empty() {
+                parameters.push(' ');
+                parameters.push_str(more);
+            }
         }
         parameters
     }
 }
 
+/// The whole `-machine` string.
+fn machine(board: &Board, wishes: &Wishes) -> Result<String> {
+    let mut machine = wishes
+        .machine
+        .clone()
+        .unwrap_or_else(|| board.qemu.machine.clone());
+    let Some(usual) = board.qemu.gic else {
+        if wishes.gic.is_some() {
+            bail!(
+                "GIC= chooses the version of ARM's interrupt controller, and {} has none",
+                board.name
+            );
+        }
+        return Ok(machine);
+    };
+    let named = machine.contains("gic-version=");
+    if named && wishes.gic.is_some() {
+        bail!(
+            "MACHINE={machine} names a gic-version already: leave it out there, or leave GIC out"
+        );
+    }
+    if !named {
+        machine.push_str(&format!(",gic-version={}", wishes.gic.unwrap_or(usual)));
+    }
+    Ok(machine)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::Arch;
     use crate::paths::Paths;
 
+    fn of(arch: Arch) -> Board {
+        super::super::board::for_arch(&Paths::find().unwrap(), arch).unwrap()
+    }
+
     fn board() -> Board {
-        super::super::board::for_arch(&Paths::find().unwrap(), "x86_64").unwrap()
+        of(Arch::X86_64)
     }
 
     #[test]
@@ -176,5 +246,60 @@ mod tests {
         let machine = Machine::new(&board, Accel::Tcg, Wishes::default()).unwrap();
         assert!(machine.parameters().contains("panic=-1"));
         assert!(machine.described().contains("max,+svm,+npt"));
+    }
+    #[test]
+    fn the_interrupt_controller_can_be_chosen_where_there_is_one() {
+        let wishes = |machine: Option<&str>, gic| Wishes {
+            machine: machine.map(str::to_owned),
+            gic,
+            ..Wishes::default()
+        };
+        let arm = of(Arch::Aarch64);
+        let said = |wished: &Wishes| machine(&arm, wished);
+        assert!(
+            said(&wishes(None, None))
+                .unwrap()
+                .ends_with(",gic-version=3")
+        );
+        assert!(
+            said(&wishes(None, Some(2)))
+                .unwrap()
+                .ends_with(",gic-version=2")
+        );
+        assert_eq!(
+            said(&wishes(Some("virt,gic-version=2"), None)).unwrap(),
+            "virt,gic-version=2"
+        );
+        assert!(said(&wishes(Some("virt,gic-version=2"), Some(3))).is_err());
+        assert!(machine(&board(), &wishes(None, Some(3))).is_err());
+        assert_eq!(machine(&board(), &wishes(None, None)).unwrap(), "q35");
+    }
+
+    #[test]
+    fn cpus_with_vhe_get_the_parameter_unless_forbidden() {
+        let board = of(Arch::Aarch64);
+        let parameters = |no_vhe_fix| {
+            let wishes = Wishes {
+                cpu: Some("neoverse-n1".into()),
+                append: "quiet".into(),
+                no_vhe_fix,
+                ..Wishes::default()
+            };
+            Machine::new(&board, Accel::Tcg, wishes)
+                .unwrap()
+                .parameters()
+        };
+        assert!(parameters(false).ends_with("kvm-arm.mode=nvhe quiet"));
+        assert!(!parameters(true).contains("nvhe"));
+    }
+
+    #[test]
+    fn counting_instructions_keeps_the_cpus_where_qemu_can() {
+        let board = of(Arch::Aarch64);
+        let wishes = Wishes {
+            icount: true,
+            ..Wishes::default()
+        };
+        assert_eq!(Machine::new(&board, Accel::Tcg, wishes).unwrap().smp, 2);
     }
 }

@@ -12,6 +12,7 @@ mod monitor;
 mod request;
 mod session;
 mod verdict;
+mod vhe;
 
 pub(crate) use accel::{Accel, choose};
 pub(crate) use board::for_arch;

@@ -7,8 +7,8 @@
 
 mod cpio;
 mod libraries;
+mod userland;
 
-use crate::command::stdout_of;
 use crate::kernel::{Kernel, with_dependencies};
 use crate::product::Products;
 use anyhow::{Context, Result, bail};
@@ -16,7 +16,7 @@ use cpio::Tree;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+pub(crate) use userland::Userland;
 
 /// What a suite may ask to find in the guest beyond the usual.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
@@ -56,6 +56,10 @@ pub(crate) struct Guest<'a> {
     pub(crate) kernel: &'a Kernel,
     /// What was built for it.
     pub(crate) products: &'a Products,
+    /// Where its programs come from.
+    pub(crate) userland: &'a Userland,
+    /// Its end of the clean channel.
+    pub(crate) channel: &'a str,
     /// tests/guest/scripts.
     pub(crate) suites: PathBuf,
     /// What it does.
@@ -86,9 +90,12 @@ impl Guest<'_> {
             tree.copy_folder("with", with)?;
         }
         if self.needs.contains(&Need::Kexec) {
-            let kexec = kexec_program()
+            let kexec = self
+                .userland
+                .kexec()
                 .context("kexec is not installed on this machine: package kexec-tools")?;
-            libraries::with_libraries(&mut tree, "sbin/kexec", &kexec)?;
+            self.userland
+                .copy_with_libraries(&mut tree, "sbin/kexec", &kexec)?;
         }
         if self.needs.contains(&Need::Vmlinuz) {
             // The inner initramfs has all but itself and the kernel.
@@ -116,16 +123,9 @@ impl Guest<'_> {
         ] {
             tree.directory(folder, mode);
         }
-        let busybox = ["/bin/busybox", "/usr/bin/busybox"]
-            .map(Path::new)
-            .into_iter()
-            .find(|path| path.exists())
-            .context("no busybox on this machine: 'make setup' installs busybox-static")?;
-        tree.copy("bin/busybox", busybox, 0o755)?;
-        for applet in stdout_of(Command::new(busybox).arg("--list"))?.lines() {
-            if applet != "busybox" {
-                tree.link(&format!("bin/{applet}"), "busybox");
-            }
+        tree.copy("bin/busybox", &self.userland.busybox()?, 0o755)?;
+        for applet in userland::applets()? {
+            tree.link(&format!("bin/{applet}"), "busybox");
         }
         tree.link("sbin/modprobe", "../bin/busybox");
         // For first lines like '#!/usr/bin/env sh'.
@@ -161,7 +161,7 @@ impl Guest<'_> {
         }
         if let Some(image) = &products.image {
             tree.file(
-                "lib/firmware/mercury/mercury-x86_64.img",
+                &format!("lib/firmware/mercury/{}", image.name()),
                 0o644,
                 image.contents.clone(),
             );
@@ -185,6 +185,7 @@ impl Guest<'_> {
     }
 
     fn task(&self, tree: &mut Tree) -> Result<()> {
+        tree.file("mercury/channel", 0o644, format!("{}\n", self.channel));
         match &self.task {
             Task::Script(script, arguments) => {
                 if !script.is_file() {
@@ -228,12 +229,4 @@ impl Guest<'_> {
         }
         Ok(())
     }
-}
-
-/// kexec(8), if this machine has it.
-pub(crate) fn kexec_program() -> Option<PathBuf> {
-    ["/sbin/kexec", "/usr/sbin/kexec"]
-        .map(PathBuf::from)
-        .into_iter()
-        .find(|path| path.exists())
 }

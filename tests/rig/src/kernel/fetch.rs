@@ -6,81 +6,90 @@
 //! later run could take for a kernel.
 
 use super::Kernel;
-use super::apt::{Apt, Suite};
+use crate::arch::Arch;
 use crate::command::stdout_of;
+use crate::debian::{Apt, Suite, alone, unpack};
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::{self, Command};
 
 /// The unpacked kernel of a package; downloads it if the cache has none, or if
 /// `refresh` asks for what the mirror has today.
-pub(crate) fn fetch(paths: &Paths, package: &str, refresh: bool) -> Result<Kernel> {
+pub(crate) fn fetch(paths: &Paths, arch: Arch, package: &str, refresh: bool) -> Result<Kernel> {
+    check_name(arch, package)?;
     let kernels = paths.cache.join("kernels");
-    let known = kernels.join("by-package").join(package);
+    let known = kernels.join("by-package").join(entry(arch, package));
     if !refresh
         && let Ok(release) = fs::read_to_string(&known)
-        && let Some(kernel) = complete(&kernels, release.trim())
+        && let Some(kernel) = complete(&kernels, arch, release.trim())
     {
         return Ok(kernel);
     }
-    check_name(package)?;
     let _alone = alone(&kernels)?;
     remark(&format!("looking up the kernel package {package}"));
-    let (apt, image) = resolve(&paths.cache, package)?;
+    let (apt, image) = resolve(&paths.cache, arch, package)?;
     let release = release_of(&image)?;
-    let kernel = match complete(&kernels, &release) {
+    let kernel = match complete(&kernels, arch, &release) {
         Some(kernel) => kernel,
-        None => unpack(&kernels, &apt, &image, &release)?,
+        None => lay_out(&kernels, arch, &apt, &image, &release)?,
     };
     fs::create_dir_all(kernels.join("by-package"))?;
     write_whole(&known, &release)?;
     Ok(kernel)
 }
 
-/// Waits until no other rig fetches, and clears away what interrupted ones left.
-fn alone(kernels: &Path) -> Result<File> {
-    fs::create_dir_all(kernels).with_context(|| format!("making {}", kernels.display()))?;
-    let path = kernels.join(".lock");
-    let lock = File::create(&path).with_context(|| format!("creating {}", path.display()))?;
-    lock.lock()
-        .with_context(|| format!("locking {}", path.display()))?;
-    for entry in fs::read_dir(kernels)?.flatten() {
-        if entry.file_name().to_string_lossy().starts_with('.') && entry.path().is_dir() {
-            let _ = fs::remove_dir_all(entry.path());
-        }
+/// The package as the cache files it: `backports` is one per instruction set,
+/// other names say for themselves.
+fn entry(arch: Arch, package: &str) -> String {
+    if package == "backports" && arch != Arch::X86_64 {
+        return format!("{package}-{}", arch.debian());
     }
-    Ok(lock)
+    package.to_owned()
 }
 
-fn check_name(package: &str) -> Result<()> {
+fn check_name(arch: Arch, package: &str) -> Result<()> {
     if package != "backports" && !package.starts_with("linux-image-") {
         bail!(
-            "'{package}' is no kernel package: expected 'backports' or a name like linux-image-amd64"
+            "'{package}' is no kernel package: expected 'backports' or a name like {}",
+            arch.kernel()
+        );
+    }
+    let parts = || package.split('-');
+    if let Some(other) = ["amd64", "arm64"]
+        .into_iter()
+        .find(|name| *name != arch.debian() && parts().any(|part| part == *name))
+    {
+        bail!(
+            "package '{package}' is for {other}, and ARCH={arch} wants one for {}, like {}",
+            arch.debian(),
+            arch.kernel()
         );
     }
     Ok(())
 }
 
 /// Finds the suite that has the package and the real package behind it.
-fn resolve(cache: &Path, package: &str) -> Result<(Apt, String)> {
-    let (suites, mut name) = match package {
-        "backports" => (vec![Suite::Backports], super::DEFAULT.to_owned()),
+fn resolve(cache: &Path, arch: Arch, package: &str) -> Result<(Apt, String)> {
+    let (suites, name) = match package {
+        "backports" => (vec![Suite::Backports], arch.kernel().to_owned()),
         other => (vec![Suite::Release, Suite::Backports], other.to_owned()),
     };
     for suite in suites {
-        let apt = Apt::new(cache, suite)?;
-        if !apt.has(&name)? {
+        let apt = Apt::new(cache, suite, arch)?;
+        let Some(full) = apt.find(&name)? else {
             continue;
-        }
+        };
         // A meta package depends on the real one; the real one on no image.
+        let (mut name, mut full) = (name, full);
         while let Some(next) = apt
-            .depends(&name)?
+            .depends(&full)?
             .into_iter()
             .find(|dependency| dependency.starts_with("linux-image-"))
         {
+            full = found(&apt, &next)?;
             name = next;
         }
         return Ok((apt, name));
@@ -88,6 +97,12 @@ fn resolve(cache: &Path, package: &str) -> Result<(Apt, String)> {
     bail!(
         "neither this release of Debian nor its backports have a package '{package}': see 'apt-cache search linux-image'"
     )
+}
+
+/// A package that another one names, with its full name.
+fn found(apt: &Apt, package: &str) -> Result<String> {
+    apt.find(package)?
+        .with_context(|| format!("the mirror names the package '{package}', but does not have it"))
 }
 
 /// `6.1.0-56-amd64` of `linux-image-6.1.0-56-amd64`.
@@ -103,13 +118,13 @@ fn release_of(image: &str) -> Result<String> {
 
 /// The kernel if its folder was completed, at this very place (the headers
 /// hold absolute paths).
-fn complete(kernels: &Path, release: &str) -> Option<Kernel> {
+fn complete(kernels: &Path, arch: Arch, release: &str) -> Option<Kernel> {
     let folder = kernels.join(release);
     let stamp = fs::read_to_string(folder.join("complete")).ok()?;
-    (stamp.trim() == folder.to_string_lossy()).then(|| Kernel::at(release, &folder))
+    (stamp.trim() == folder.to_string_lossy()).then(|| Kernel::at(release, arch, &folder))
 }
 
-fn unpack(kernels: &Path, apt: &Apt, image: &str, release: &str) -> Result<Kernel> {
+fn lay_out(kernels: &Path, arch: Arch, apt: &Apt, image: &str, release: &str) -> Result<Kernel> {
     let packages = packages_of(apt, image, release)?;
     remark(&format!(
         "downloading {} (unpacked in the cache, not installed)",
@@ -118,11 +133,7 @@ fn unpack(kernels: &Path, apt: &Apt, image: &str, release: &str) -> Result<Kerne
     let folder = kernels.join(release);
     let new = kernels.join(format!(".{release}.{}", process::id()));
     let root = new.join("root");
-    fs::create_dir_all(&root).with_context(|| format!("making {}", root.display()))?;
-    for archive in apt.download(&packages, &new.join("archives"))? {
-        stdout_of(Command::new("dpkg").arg("-x").arg(&archive).arg(&root))?;
-    }
-    fs::remove_dir_all(new.join("archives"))?;
+    unpack(apt, &packages, &root)?;
     // Newer packages keep the modules under /usr; /lib is what all else expects.
     if !root.join("lib").exists() {
         std::os::unix::fs::symlink("usr/lib", root.join("lib"))
@@ -138,24 +149,27 @@ fn unpack(kernels: &Path, apt: &Apt, image: &str, release: &str) -> Result<Kerne
     }
     fs::rename(&new, &folder)
         .with_context(|| format!("moving the kernel to {}", folder.display()))?;
-    complete(kernels, release).context("the kernel that was just unpacked is not complete")
+    complete(kernels, arch, release).context("the kernel that was just unpacked is not complete")
 }
 
 /// The image, and what its modules' build needs, found through Depends.
 fn packages_of(apt: &Apt, image: &str, release: &str) -> Result<Vec<String>> {
-    let mut packages = vec![image.to_owned()];
-    let headers = format!("linux-headers-{release}");
-    if !apt.has(&headers)? {
-        bail!("the mirror has {image} but not {headers}: modules cannot be built for it");
-    }
+    let image = found(apt, image)?;
+    let name = format!("linux-headers-{release}");
+    let Some(headers) = apt.find(&name)? else {
+        bail!("the mirror has {image} but not {name}: modules cannot be built for it");
+    };
+    let mut packages = vec![image.clone()];
     for (package, prefixes) in [
-        (image.to_owned(), ["linux-modules-", "linux-binary-"]),
+        (image, ["linux-modules-", "linux-binary-"]),
         (headers.clone(), ["linux-headers-", "linux-kbuild-"]),
     ] {
         for dependency in apt.depends(&package)? {
-            if prefixes.iter().any(|prefix| dependency.starts_with(prefix))
-                && !packages.contains(&dependency)
-            {
+            if !prefixes.iter().any(|prefix| dependency.starts_with(prefix)) {
+                continue;
+            }
+            let dependency = found(apt, &dependency)?;
+            if !packages.contains(&dependency) {
                 packages.push(dependency);
             }
         }
@@ -210,7 +224,11 @@ mod tests {
 
     #[test]
     fn other_packages_are_refused_before_any_network() {
-        assert!(check_name("backports").is_ok());
-        assert!(check_name("coreutils").is_err());
+        assert!(check_name(Arch::X86_64, "backports").is_ok());
+        assert!(check_name(Arch::X86_64, "coreutils").is_err());
+        assert!(check_name(Arch::Aarch64, "linux-image-arm64").is_ok());
+        let refused = check_name(Arch::Aarch64, "linux-image-rt-amd64").unwrap_err();
+        assert!(refused.to_string().contains("for arm64"));
+        assert!(check_name(Arch::X86_64, "linux-image-6.1.0-56-arm64").is_err());
     }
 }

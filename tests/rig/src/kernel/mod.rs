@@ -7,35 +7,35 @@
 //! with its headers and unpacked under `kernels/<release>`; from then on the
 //! answer stands in the cache and no network is asked.
 
-mod apt;
 mod fetch;
 mod modules;
 
 pub(crate) use fetch::fetch;
 pub(crate) use modules::with_dependencies;
 
+use crate::arch::Arch;
 use std::path::{Path, PathBuf};
-
-/// The package that is taken where none is named.
-pub(crate) const DEFAULT: &str = "linux-image-amd64";
 
 /// An unpacked kernel with its modules and headers.
 #[derive(Debug, Clone)]
 pub(crate) struct Kernel {
     /// What `uname -r` says in it.
     pub(crate) release: String,
+    /// What it runs on.
+    pub(crate) arch: Arch,
     root: PathBuf,
 }
 
 impl Kernel {
-    fn at(release: &str, folder: &Path) -> Self {
+    fn at(release: &str, arch: Arch, folder: &Path) -> Self {
         Self {
             release: release.to_owned(),
+            arch,
             root: folder.join("root"),
         }
     }
 
-    /// The compressed kernel that QEMU and kexec load.
+    /// The kernel as QEMU and kexec load it.
     pub(crate) fn vmlinuz(&self) -> PathBuf {
         self.root.join(format!("boot/vmlinuz-{}", self.release))
     }

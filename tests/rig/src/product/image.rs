@@ -2,6 +2,7 @@
 //! The hypervisor's image: an ELF file by cargo, then a flat one by objcopy.
 
 use super::Flavour;
+use crate::arch::Arch;
 use crate::command::{cargo, pass_through, stdout_of};
 use crate::paths::Paths;
 use anyhow::{Context, Result};
@@ -9,11 +10,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-const TARGET: &str = "x86_64-unknown-none";
-const PACKAGE: &str = "mercury-image-x86_64";
-
 /// Builds the flavour's image and gives the path of the flat file.
-pub(super) fn build(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
+pub(super) fn build(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathBuf> {
+    let (package, target) = (arch.image_package(), arch.bare_metal());
     // A target directory each, so that going back and forth rebuilds nothing.
     let directory = paths.target("image-build").join(flavour.name());
     let mut command = cargo(paths);
@@ -23,9 +22,9 @@ pub(super) fn build(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
             "--quiet",
             "--release",
             "--package",
-            PACKAGE,
+            &package,
             "--target",
-            TARGET,
+            target,
         ])
         .arg("--target-dir")
         .arg(&directory);
@@ -33,12 +32,12 @@ pub(super) fn build(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
         command.args(["--features", "mutants"]);
     }
     pass_through(&mut command).context("building the hypervisor's image")?;
-    let elf = directory.join(TARGET).join("release").join(PACKAGE);
+    let elf = directory.join(target).join("release").join(package);
     let folder = paths.target("image").join(flavour.name());
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
-    let image = folder.join("mercury-x86_64.img");
+    let image = folder.join(arch.image_file());
     stdout_of(
-        Command::new("objcopy")
+        Command::new(arch.tool("objcopy"))
             .args(["-O", "binary"])
             .arg(&elf)
             .arg(&image),

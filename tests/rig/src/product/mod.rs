@@ -6,8 +6,10 @@ mod image;
 mod module;
 mod program;
 
+use crate::arch::Arch;
 use crate::kernel::Kernel;
 use crate::paths::Paths;
+use crate::terminal::remark;
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use std::fs::{self, File};
@@ -75,14 +77,19 @@ pub(crate) struct Products {
 pub(crate) fn build(paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<Products> {
     let _alone = alone(paths)?;
     let mut products = Products {
-        programs: read_all(program::build(paths)?)?,
+        programs: read_all(program::build(paths, kernel.arch)?)?,
         ..Products::default()
     };
-    if has_module(paths) {
-        let image = image::build(paths, flavour)?;
+    if has_module(paths, kernel.arch) {
+        let image = image::build(paths, kernel.arch, flavour)?;
         let against = module::Against::kernel(kernel);
         products.modules = read_all(module::build(paths, &against, flavour, &image, true)?)?;
         products.image = Some(Product::read(image)?);
+    } else {
+        remark(&format!(
+            "there is no Mercury for {} in this tree: the guest gets neither image nor module",
+            kernel.arch
+        ));
     }
     Ok(products)
 }
@@ -92,26 +99,27 @@ fn read_all(files: Vec<PathBuf>) -> Result<Vec<Product>> {
 }
 
 /// The image alone.
-pub(crate) fn build_image(paths: &Paths, flavour: Flavour) -> Result<PathBuf> {
+pub(crate) fn build_image(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathBuf> {
     let _alone = alone(paths)?;
-    image::build(paths, flavour)
+    image::build(paths, arch, flavour)
 }
 
 /// The programs alone.
-pub(crate) fn build_programs(paths: &Paths) -> Result<Vec<PathBuf>> {
+pub(crate) fn build_programs(paths: &Paths, arch: Arch) -> Result<Vec<PathBuf>> {
     let _alone = alone(paths)?;
-    program::build(paths)
+    program::build(paths, arch)
 }
 
 /// Image and mercury.ko for a kernel build directory of the user's own.
 pub(crate) fn build_for_headers(
     paths: &Paths,
+    arch: Arch,
     headers: &Path,
     flavour: Flavour,
 ) -> Result<Products> {
     let _alone = alone(paths)?;
-    let image = image::build(paths, flavour)?;
-    let against = module::Against::directory(headers)?;
+    let image = image::build(paths, arch, flavour)?;
+    let against = module::Against::directory(arch, headers)?;
     let modules = module::build(paths, &against, flavour, &image, false)?;
     Ok(Products {
         image: Some(Product::read(image)?),
@@ -120,10 +128,15 @@ pub(crate) fn build_for_headers(
     })
 }
 
-/// Whether the Linux side is in the tree; without it guests boot with neither
-/// image nor module.
-fn has_module(paths: &Paths) -> bool {
-    paths.source("platform/linux/module/Kbuild").is_file()
+/// Whether image and Linux side are in the tree; without them guests boot with
+/// neither.
+fn has_module(paths: &Paths, arch: Arch) -> bool {
+    [
+        "platform/linux/module/Kbuild",
+        &format!("{}/Cargo.toml", arch.image_crate()),
+    ]
+    .into_iter()
+    .all(|file| paths.source(file).is_file())
 }
 
 /// Two rigs at once must not build modules in one folder.

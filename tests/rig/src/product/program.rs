@@ -1,54 +1,92 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The static programs: the tool `mercury`, and the guest's judges.
 
-use crate::command::{cargo, pass_through};
+use crate::arch::Arch;
+use crate::command::{cargo, output, shown};
+use crate::debian::linux_std;
 use crate::paths::Paths;
-use anyhow::{Context, Result, bail};
-use std::path::PathBuf;
+use crate::terminal::remark;
+use anyhow::{Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-const TARGET: &str = "x86_64-unknown-linux-gnu";
-const PROGRAMS: [&str; 2] = ["mercury", "mercury-judge"];
+/// Package and program.
+const TOOL: (&str, &str) = ("mercury-cli", "mercury");
+const JUDGE: (&str, &str) = ("mercury-guest", "mercury-judge");
 
 /// Builds them, statically linked so that they run in any initramfs.
-pub(super) fn build(paths: &Paths) -> Result<Vec<PathBuf>> {
+pub(super) fn build(paths: &Paths, arch: Arch) -> Result<Vec<PathBuf>> {
+    linux_std(paths, arch)?;
     // A target directory of their own: other RUSTFLAGS would rebuild everything
     // in the common one at each change of mind.
     let directory = paths.target("static");
-    pass_through(
-        cargo(paths)
-            .args([
-                "build",
-                "--quiet",
-                "--release",
-                "--package",
-                "mercury-cli",
-                "--package",
-                "mercury-guest",
-            ])
-            .args(["--target", TARGET])
-            .arg("--target-dir")
-            .arg(&directory)
-            .env(
-                "RUSTFLAGS",
-                "-C target-feature=+crt-static -C strip=debuginfo",
-            )
-            // Optimisation across crates pays in the image, which a CPU's
-            // blackout hangs on; here it would only make each build wait.
-            .env("CARGO_PROFILE_RELEASE_LTO", "off")
-            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16"),
-    )
-    .context("building the tool and the guest's programs")?;
-    let folder = directory.join(TARGET).join("release");
-    let mut programs = Vec::new();
-    for name in PROGRAMS {
+    if arch == Arch::X86_64 {
+        return cargo_build(paths, arch, &directory, &[TOOL, JUDGE]);
+    }
+    let mut programs = cargo_build(paths, arch, &directory, &[TOOL])?;
+    // The judge knows x86's registers only as yet; the rest is of use without it.
+    match cargo_build(paths, arch, &directory, &[JUDGE]) {
+        Ok(judge) => programs.extend(judge),
+        Err(error) => {
+            let log = directory.join(arch.linux()).join("mercury-judge.log");
+            fs::write(&log, format!("{error:#}\n"))?;
+            remark(&format!(
+                "left out mercury-judge, which does not compile for {arch}: {}",
+                log.display()
+            ));
+        }
+    }
+    Ok(programs)
+}
+
+fn cargo_build(
+    paths: &Paths,
+    arch: Arch,
+    directory: &Path,
+    programs: &[(&str, &str)],
+) -> Result<Vec<PathBuf>> {
+    let mut command = cargo(paths);
+    command.args(["build", "--quiet", "--release"]);
+    for (package, _) in programs {
+        command.args(["--package", package]);
+    }
+    command
+        .args(["--target", arch.linux()])
+        .arg("--target-dir")
+        .arg(directory)
+        .env(
+            "RUSTFLAGS",
+            "-C target-feature=+crt-static -C strip=debuginfo",
+        )
+        // Optimisation across crates pays in the image, which a CPU's
+        // blackout hangs on; here it would only make each build wait.
+        .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+    if !arch.is_ours() {
+        let target = arch.linux().to_uppercase().replace('-', "_");
+        command.env(format!("CARGO_TARGET_{target}_LINKER"), arch.tool("gcc"));
+    }
+    let built = output(&mut command)?;
+    let text = String::from_utf8_lossy(&built.stderr);
+    if !built.status.success() {
+        bail!(
+            "building programs for the guest: '{}' ended with {}:\n{text}",
+            shown(&command),
+            built.status
+        );
+    }
+    eprint!("{text}");
+    let folder = directory.join(arch.linux()).join("release");
+    let mut paths = Vec::new();
+    for (package, name) in programs {
         let path = folder.join(name);
         if !path.is_file() {
             bail!(
-                "cargo built no {}: expected a binary '{name}' in mercury-cli or mercury-guest",
+                "cargo built no {}: expected a binary '{name}' in {package}",
                 path.display()
             );
         }
-        programs.push(path);
+        paths.push(path);
     }
-    Ok(programs)
+    Ok(paths)
 }

@@ -2,21 +2,29 @@
 //! The quick half: format, lints, and the tests that need no guest.
 
 use super::report::{Fate, Report};
+use crate::arch::Arch;
 use crate::command::{cargo, output, shown};
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::Result;
 use std::time::Instant;
 
-/// The image is for another machine: it is linted for that, and its parts that
-/// can be tested here are in other crates.
-const IMAGE: &str = "mercury-image-x86_64";
-
 /// Runs all steps, each to its end, so that one run shows everything.
-pub(super) fn run(paths: &Paths, report: &mut Report) -> Result<()> {
+pub(super) fn run(paths: &Paths, arch: Arch, report: &mut Report) -> Result<()> {
     let deny = ["--", "-D", "warnings"];
-    let workspace = ["--workspace", "--exclude", IMAGE];
-    let bare_metal = ["--package", IMAGE, "--target", "x86_64-unknown-none"];
+    // The images are for bare machines: the one asked for is linted for its
+    // own, and the parts that can be tested here are in other crates.
+    let images: Vec<String> = Arch::ALL
+        .into_iter()
+        .filter(|arch| has_image(paths, *arch))
+        .map(Arch::image_package)
+        .collect();
+    let mut workspace = vec!["--workspace"];
+    for image in &images {
+        workspace.extend(["--exclude", image]);
+    }
+    let image = arch.image_package();
+    let bare_metal = ["--package", &image, "--target", arch.bare_metal()];
     let step = |name: &str, first: &[&str], rest: &[&str]| {
         let mut words = first.to_vec();
         words.extend(rest);
@@ -28,7 +36,7 @@ pub(super) fn run(paths: &Paths, report: &mut Report) -> Result<()> {
                 .collect::<Vec<_>>(),
         )
     };
-    let steps = [
+    let mut steps = vec![
         step("format", &["fmt", "--all", "--check"], &[]),
         step(
             "lints",
@@ -51,6 +59,9 @@ pub(super) fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         ),
         step("host-tests", &["test", "--no-fail-fast"], &workspace),
     ];
+    if !has_image(paths, arch) {
+        steps.retain(|(name, _)| !name.starts_with("lints-image"));
+    }
     for (name, words) in steps {
         remark(&format!("cargo {}", words.join(" ")));
         let started = Instant::now();
@@ -71,6 +82,13 @@ pub(super) fn run(paths: &Paths, report: &mut Report) -> Result<()> {
         report.add(&name, failed.max(1), Fate::Failed(reason), wall, None);
     }
     Ok(())
+}
+
+fn has_image(paths: &Paths, arch: Arch) -> bool {
+    paths
+        .source(&arch.image_crate())
+        .join("Cargo.toml")
+        .is_file()
 }
 
 /// Tests that passed and failed, from cargo's `test result:` lines.

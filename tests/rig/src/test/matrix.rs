@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The rows of tests/matrix.toml: which suite runs on which machine.
 
+use crate::arch::Arch;
 use crate::boot::Verdict;
 use crate::guest::Need;
-use crate::kernel;
 use crate::paths::Paths;
 use crate::product::Flavour;
 use anyhow::{Context, Result, bail};
@@ -45,9 +45,9 @@ pub(crate) struct Row {
     pub(crate) quiet_seconds: u64,
     /// Instruction set.
     #[serde(default = "arch")]
-    pub(crate) arch: String,
-    /// Virtualisation extension.
-    #[serde(default = "backend")]
+    pub(crate) arch: Arch,
+    /// Virtualisation extension; where not said, the instruction set's own.
+    #[serde(default)]
     pub(crate) backend: String,
     /// Which Mercury.
     #[serde(default = "flavour")]
@@ -55,11 +55,18 @@ pub(crate) struct Row {
     /// Nothing of Mercury in the guest.
     #[serde(default)]
     pub(crate) bare: bool,
-    /// Debian kernel package, or `backports`.
-    #[serde(default = "kernel_package")]
+    /// Debian kernel package, or `backports`; where not said, the usual one.
+    #[serde(default)]
     pub(crate) kernel: String,
     /// A whole QEMU -cpu string.
     pub(crate) cpu: Option<String>,
+    /// A whole QEMU -machine string.
+    pub(crate) machine: Option<String>,
+    /// Version of ARM's interrupt controller.
+    pub(crate) gic: Option<u32>,
+    /// On a CPU with VHE, Linux keeps EL2 for itself.
+    #[serde(default)]
+    pub(crate) no_vhe_fix: bool,
     /// CPUs.
     pub(crate) smp: Option<u32>,
     /// Memory.
@@ -155,20 +162,12 @@ fn quiet_seconds() -> u64 {
     120
 }
 
-fn arch() -> String {
-    "x86_64".into()
-}
-
-fn backend() -> String {
-    "svm".into()
+fn arch() -> Arch {
+    Arch::X86_64
 }
 
 fn flavour() -> Flavour {
     Flavour::Release
-}
-
-fn kernel_package() -> String {
-    kernel::DEFAULT.into()
 }
 
 #[derive(Debug, Deserialize)]
@@ -197,7 +196,18 @@ pub(crate) fn load(paths: &Paths) -> Result<Vec<Row>> {
 }
 
 fn parse(text: &str) -> Result<Vec<Row>> {
-    let rows = toml::from_str::<File>(text)?.row;
+    let mut rows = toml::from_str::<File>(text)?.row;
+    for row in &mut rows {
+        let arch = row.arch;
+        for (key, usual) in [
+            (&mut row.backend, arch.backend()),
+            (&mut row.kernel, arch.kernel()),
+        ] {
+            if key.is_empty() {
+                *key = usual.to_owned();
+            }
+        }
+    }
     let mut names = HashSet::new();
     for row in &rows {
         if !names.insert(&row.name) {
@@ -250,7 +260,7 @@ mod tests {
                 row.name
             );
             assert!(
-                !(row.icount && row.smp.unwrap_or(1) > 1),
+                !(row.arch == Arch::X86_64 && row.icount && row.smp.unwrap_or(1) > 1),
                 "{}: icount with several CPUs",
                 row.name
             );
@@ -280,5 +290,18 @@ mod tests {
         assert!(row("kernal = \"linux-image-amd64\"").is_err());
         let twice = "[[row]]\nname = \"a\"\nsuite = \"s\"\ntier = \"short\"\nbudget_seconds = 60\n";
         assert!(parse(&format!("{twice}{twice}")).is_err());
+    }
+    #[test]
+    fn what_a_row_leaves_open_is_its_instruction_sets() {
+        let said = |more: &str| {
+            let row = row(more).unwrap().remove(0);
+            (row.kernel, row.backend)
+        };
+        assert_eq!(said(""), ("linux-image-amd64".into(), "svm".into()));
+        assert_eq!(
+            said("arch = \"aarch64\""),
+            ("linux-image-arm64".into(), "el2".into())
+        );
+        assert!(row("arch = \"sparc\"").is_err());
     }
 }

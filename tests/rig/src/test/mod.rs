@@ -31,7 +31,7 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     let skips = skips::load(paths)?;
     let mut report = Report::default();
     if !arguments.system && arguments.suite.is_none() {
-        host::run(paths, &mut report)?;
+        host::run(paths, arguments.arch, &mut report)?;
     }
     if !rows.is_empty() {
         system::run(paths, arguments, &rows, &skips, &mut report)?;

@@ -4,9 +4,10 @@
 use super::matrix::Row;
 use super::report::{Fate, Report};
 use super::skips::{Skip, permitted};
+use crate::arch::Arch;
 use crate::arguments::Test;
 use crate::boot::{self, Deadlines, Machine, Outcome, Wishes};
-use crate::guest::{Need, Screen, Task, kexec_program};
+use crate::guest::{Need, Screen, Task, Userland};
 use crate::kernel::{self, Kernel};
 use crate::launch::Launch;
 use crate::paths::Paths;
@@ -27,17 +28,18 @@ const SHOWN_LINES: usize = 40;
 /// Kernels and products, each made once however many rows use them.
 #[derive(Debug, Default)]
 struct Stock {
-    kernels: HashMap<String, Kernel>,
+    kernels: HashMap<(Arch, String), Kernel>,
     products: HashMap<(String, &'static str), Rc<Products>>,
 }
 
 impl Stock {
-    fn kernel(&mut self, paths: &Paths, package: &str) -> Result<Kernel> {
-        if let Some(kernel) = self.kernels.get(package) {
+    fn kernel(&mut self, paths: &Paths, arch: Arch, package: &str) -> Result<Kernel> {
+        let key = (arch, package.to_owned());
+        if let Some(kernel) = self.kernels.get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = kernel::fetch(paths, package, false)?;
-        self.kernels.insert(package.to_owned(), kernel.clone());
+        let kernel = kernel::fetch(paths, arch, package, false)?;
+        self.kernels.insert(key, kernel.clone());
         Ok(kernel)
     }
 
@@ -65,7 +67,7 @@ pub(super) fn run(
     skips: &[Skip],
     report: &mut Report,
 ) -> Result<()> {
-    let board = boot::for_arch(paths, &arguments.arch)?;
+    let board = boot::for_arch(paths, arguments.arch)?;
     let accel = boot::choose(arguments.accel, &board.backend)?;
     report.machine = format!("{}/{}", board.name, accel.name());
     let mut stock = Stock::default();
@@ -105,14 +107,15 @@ fn row_fate(
     stock: &mut Stock,
     wall: &mut Duration,
 ) -> Result<Fate> {
-    let board = boot::for_arch(paths, &row.arch)?;
+    let board = boot::for_arch(paths, row.arch)?;
     if row.backend != board.backend.name {
         return Ok(Fate::Skipped(format!(
             "board {} has no backend '{}'",
             board.name, row.backend
         )));
     }
-    if row.needs.contains(&Need::Kexec) && kexec_program().is_none() {
+    let userland = Userland::of(paths, row.arch)?;
+    if row.needs.contains(&Need::Kexec) && userland.kexec().is_none() {
         return Ok(Fate::Skipped("kexec is not installed".into()));
     }
     let accel = match boot::choose(arguments.accel, &board.backend)? {
@@ -124,13 +127,16 @@ fn row_fate(
         smp: row.smp,
         memory: row.memory.clone(),
         cpu: row.cpu.clone(),
+        machine: row.machine.clone(),
+        gic: row.gic,
+        no_vhe_fix: row.no_vhe_fix,
         icount: row.icount,
         append: row.append.clone(),
         arguments: row.qemu.clone(),
         interactive: false,
     };
     let machine = Machine::new(&board, accel, wishes)?;
-    let kernel = stock.kernel(paths, &row.kernel)?;
+    let kernel = stock.kernel(paths, row.arch, &row.kernel)?;
     let products = if row.bare {
         Rc::default()
     } else {
@@ -140,6 +146,7 @@ fn row_fate(
         machine: &machine,
         kernel: &kernel,
         products: &products,
+        userland: &userland,
         task: Task::Script(row.script(paths), row.arguments.clone()),
         screen: Screen::default(),
         with: row

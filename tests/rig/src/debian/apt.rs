@@ -2,9 +2,11 @@
 //! apt with a private state: package lists of our own in the cache directory.
 //!
 //! So a kernel can be looked up and downloaded without root, without touching
-//! the machine's own lists, and from the backports suite without enabling it.
-//! The mirror, proxies and keys are the ones that the machine already uses.
+//! the machine's own lists, from the backports suite without enabling it, and
+//! for another instruction set without dpkg knowing of that. The mirror,
+//! proxies and keys are the ones that the machine already uses.
 
+use crate::arch::Arch;
 use crate::command::{pass_through, stdout_of};
 use anyhow::{Context, Result, bail};
 use std::fs;
@@ -26,15 +28,22 @@ pub(crate) enum Suite {
 #[derive(Debug)]
 pub(crate) struct Apt {
     options: Vec<String>,
+    /// Debian's name of the instruction set, if it is not this machine's.
+    foreign: Option<&'static str>,
 }
 
 impl Apt {
     /// Prepares the state below `cache` and updates its lists.
-    pub(crate) fn new(cache: &Path, suite: Suite) -> Result<Self> {
-        let name = match suite {
+    pub(crate) fn new(cache: &Path, suite: Suite, arch: Arch) -> Result<Self> {
+        let mut name = match suite {
             Suite::Release => "release",
             Suite::Backports => "backports",
-        };
+        }
+        .to_owned();
+        let foreign = (!arch.is_ours()).then(|| arch.debian());
+        if let Some(foreign) = foreign {
+            name = format!("{name}-{foreign}");
+        }
         let state = cache.join("apt").join(name);
         for folder in ["lists/partial", "cache/archives/partial"] {
             let folder = state.join(folder);
@@ -43,7 +52,7 @@ impl Apt {
         let sources = state.join("sources.list");
         fs::write(&sources, sources_for(suite)?)
             .with_context(|| format!("writing {}", sources.display()))?;
-        let options = [
+        let mut options = vec![
             format!("Dir::Etc::SourceList={}", sources.display()),
             "Dir::Etc::SourceParts=/dev/null".into(),
             format!("Dir::State::Lists={}", state.join("lists").display()),
@@ -51,11 +60,18 @@ impl Apt {
             "Debug::NoLocking=1".into(),
             "APT::Sandbox::User=".into(),
             "Acquire::Languages=none".into(),
-        ]
-        .into_iter()
-        .flat_map(|option| ["-o".into(), option])
-        .collect();
-        let apt = Self { options };
+        ];
+        if let Some(foreign) = foreign {
+            let ours = stdout_of(Command::new("dpkg").arg("--print-architecture"))?;
+            for architecture in [ours.trim(), foreign] {
+                options.push(format!("APT::Architectures::={architecture}"));
+            }
+        }
+        let options = options
+            .into_iter()
+            .flat_map(|option| ["-o".into(), option])
+            .collect();
+        let apt = Self { options, foreign };
         stdout_of(apt.command("apt-get").args(["-q", "update"]))
             .context("updating the private package lists; is the network there?")?;
         Ok(apt)
@@ -67,8 +83,22 @@ impl Apt {
         command
     }
 
-    /// Whether the suite has the package.
-    pub(crate) fn has(&self, package: &str) -> Result<bool> {
+    /// The package's full name (`kmod:arm64`) if the suite has it.
+    pub(crate) fn find(&self, package: &str) -> Result<Option<String>> {
+        // The kernel's build tools run on this machine; and what fits every
+        // machine has no other name for each.
+        if let Some(foreign) = self.foreign
+            && !package.starts_with("linux-kbuild-")
+        {
+            let full = format!("{package}:{foreign}");
+            if self.has(&full)? {
+                return Ok(Some(full));
+            }
+        }
+        Ok(self.has(package)?.then(|| package.to_owned()))
+    }
+
+    fn has(&self, package: &str) -> Result<bool> {
         let text = stdout_of(self.command("apt-cache").args(["policy", package]))?;
         Ok(text.lines().any(|line| {
             line.trim()
@@ -125,7 +155,8 @@ fn parse_depends(text: &str) -> Vec<String> {
                 .trim_start_matches('|')
                 .strip_prefix("Depends: ")
         })
-        .map(|name| name.trim_matches(['<', '>']).to_owned())
+        .map(|name| name.trim_matches(['<', '>']))
+        .map(|name| name.split(':').next().unwrap_or(name).to_owned())
         .collect()
 }
 
@@ -197,6 +228,8 @@ mod tests {
             parse_depends(text),
             ["linux-image-6.1.0-56-amd64", "virtual"]
         );
+        let text = "kexec-tools:arm64\n  Depends: libc6:arm64\n  Depends: <debconf:arm64>\n";
+        assert_eq!(parse_depends(text), ["libc6", "debconf"]);
     }
 
     #[test]

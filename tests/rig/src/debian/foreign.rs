@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a guest of another instruction set needs from Debian where this
+//! machine's own files do not serve: busybox and kexec, and Rust's standard
+//! library to link Mercury's programs with.
+
+use super::apt::{Apt, Suite};
+use super::{alone, unpack};
+use crate::arch::Arch;
+use crate::command::{stdout_of, toolchain_bin};
+use crate::paths::Paths;
+use crate::terminal::remark;
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+
+/// A root directory with the guest's busybox and kexec in it.
+pub(crate) fn userland(paths: &Paths, arch: Arch) -> Result<PathBuf> {
+    unpacked(paths, arch, &format!("userland-{}", arch.debian()), |apt| {
+        let mut packages = Vec::new();
+        for name in ["busybox-static", "kexec-tools"] {
+            with_libraries(apt, name, &mut packages)?;
+        }
+        Ok(packages)
+    })
+}
+
+/// The package and, by way of Depends, the libraries that it is linked with.
+fn with_libraries(apt: &Apt, name: &str, packages: &mut Vec<String>) -> Result<()> {
+    let package = apt
+        .find(name)?
+        .with_context(|| format!("the mirror has no package '{name}' for the guest"))?;
+    if packages.contains(&package) {
+        return Ok(());
+    }
+    let depends = apt.depends(&package)?;
+    packages.push(package);
+    for library in depends {
+        if library.starts_with("lib") || library.starts_with("zlib") {
+            with_libraries(apt, &library, packages)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sees to it that the toolchain can link programs for the guest's Linux. With
+/// rustup that was set-up's work; Debian's compiler takes Debian's library for
+/// the other instruction set, of the very same version.
+pub(crate) fn linux_std(paths: &Paths, arch: Arch) -> Result<()> {
+    let target = arch.linux();
+    let Some(bin) = toolchain_bin(paths).filter(|_| !arch.is_ours()) else {
+        return Ok(());
+    };
+    let own = paths.cache.join("toolchain");
+    let place = bin.join("../lib/rustlib").join(target);
+    if bin != own.join("bin") {
+        if place.is_dir() {
+            return Ok(());
+        }
+        bail!(
+            "the toolchain in {} has no standard library for {target}: 'make setup ARCH={arch}', or 'rustup target add {target}'",
+            bin.display()
+        );
+    }
+    let version = stdout_of(Command::new("dpkg-query").args(["-W", "-f=${Version}", "rustc-web"]))?;
+    let name = format!("rust-std-{}-{version}", arch.debian());
+    let root = unpacked(paths, arch, &name, |apt| {
+        let package = apt.find("libstd-rust-web-dev")?.with_context(|| {
+            format!(
+                "the mirror has no libstd-rust-web-dev for {}",
+                arch.debian()
+            )
+        })?;
+        Ok(vec![format!("{package}={version}")])
+    })
+    .context("fetching Rust's standard library for the guest; if the mirror has another version than rustc-web's, upgrade rustc-web and its companions")?;
+    link(&root.join("usr/lib/rustlib").join(target), &place)
+}
+
+/// A symbolic link that is whole at any time.
+fn link(to: &Path, at: &Path) -> Result<()> {
+    if fs::read_link(at).is_ok_and(|old| old == to) {
+        return Ok(());
+    }
+    let new = at.with_extension(format!("new{}", process::id()));
+    symlink(to, &new).with_context(|| format!("linking {}", new.display()))?;
+    fs::rename(&new, at).with_context(|| format!("moving {} into place", at.display()))
+}
+
+/// `debian/<name>/root` in the cache, with the packages that `pick` chooses.
+fn unpacked(
+    paths: &Paths,
+    arch: Arch,
+    name: &str,
+    pick: impl FnOnce(&Apt) -> Result<Vec<String>>,
+) -> Result<PathBuf> {
+    let all = paths.cache.join("debian");
+    let folder = all.join(name);
+    let complete = || folder.is_dir().then(|| folder.join("root"));
+    if let Some(root) = complete() {
+        return Ok(root);
+    }
+    let _alone = alone(&all)?;
+    if let Some(root) = complete() {
+        return Ok(root);
+    }
+    let apt = Apt::new(&paths.cache, Suite::Release, arch)?;
+    let packages = pick(&apt)?;
+    remark(&format!(
+        "downloading {} (unpacked in the cache, not installed)",
+        packages.join(" ")
+    ));
+    let new = all.join(format!(".{name}.{}", process::id()));
+    unpack(&apt, &packages, &new.join("root"))?;
+    fs::rename(&new, &folder).with_context(|| format!("moving {} into place", folder.display()))?;
+    Ok(folder.join("root"))
+}
