@@ -88,11 +88,7 @@ enum Suite {
         count: u64,
     },
     /// CPUs go offline and come back while attached
-    Hotplug {
-        /// The first CPU as well, which few kernels allow
-        #[arg(long)]
-        first: bool,
-    },
+    Hotplug,
     /// Sleep, attach and detach, all at the same time
     SleepRace {
         /// How many sleeps
@@ -163,7 +159,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),
         Suite::Inject => suite::inject::run(),
         Suite::Nmi { count } => suite::nmi::run(count),
-        Suite::Hotplug { first } => suite::hotplug::run(first),
+        Suite::Hotplug => suite::hotplug::run(),
         Suite::SleepRace { count } => suite::sleep_race::run(count),
         Suite::Mutants { only } => suite::mutants::run(&only),
         Suite::HotAdd => suite::hot_add::run(),

@@ -86,6 +86,8 @@ fn race(count: u64) -> Result<u64> {
         if let Some(status) = other.try_wait()? {
             bail!("the other process ended early with {status}");
         }
+        // At another moment of the other's work each time.
+        sleep(Duration::from_millis(100 + time * 53 % 190));
     }
     drop(other.stdin.take());
     let output = other.wait_with_output()?;

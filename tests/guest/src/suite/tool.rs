@@ -6,7 +6,7 @@
 use crate::expect::{self, Counts};
 use crate::kernel_log::KernelLog;
 use crate::{machine, tool};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Device, Event, Requirement, State};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -20,8 +20,25 @@ const NOT_LOADED: i32 = 3;
 const WRONG_LINE: i32 = 2;
 /// Beyond its seconds, for a machine that has little time.
 const SLACK: Duration = Duration::from_secs(20);
-/// Moments, spread over an attach, at which a signal comes.
+/// Attaches that each kind of signal meets, more if none of them was undone.
 const MOMENTS: u32 = 12;
+/// Once, or again and again until the tool has ended.
+const WAYS: [(Signal, bool); 4] = [
+    (Signal::SIGINT, false),
+    (Signal::SIGINT, true),
+    (Signal::SIGTERM, false),
+    (Signal::SIGKILL, false),
+];
+
+/// What became of an attach that a signal met.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Outcome {
+    Attached,
+    /// The tool was killed, and nothing had happened or all of it was undone.
+    Native,
+    /// The tool said that it was undone.
+    Undone,
+}
 
 /// Runs the tool and demands an exit code; what it printed.
 fn ends(arguments: &[&str], code: i32) -> Result<String> {
@@ -375,63 +392,72 @@ fn met(signal: Signal, delay: Duration, again: bool) -> Result<ExitStatus> {
     }
 }
 
-/// Whole in or whole out, and the tool says which.
+/// What a signal did to an attach. Whole in or whole out, and the tool says
+/// which; afterwards the machine is native.
+fn outcome(device: &Device, signal: Signal, delay: Duration, again: bool) -> Result<Outcome> {
+    let status = met(signal, delay, again)?;
+    let at = || format!("{signal} after {delay:?}: the tool ended with {status}");
+    let found = device.status().with_context(at)?.state;
+    let undone = tool::exit_code(Requirement::Uninterrupted);
+    let outcome = match (status.code(), status.signal(), found) {
+        (Some(0), _, State::Attached) => Outcome::Attached,
+        (Some(code), _, State::Native) if code == undone => Outcome::Undone,
+        // Killed before it could take note, in the midst, or when it was through.
+        (None, Some(by), State::Attached) if by == signal as i32 => Outcome::Attached,
+        (None, Some(by), State::Native) if by == signal as i32 => Outcome::Native,
+        _ => bail!("{}, and the machine is {found}", at()),
+    };
+    if outcome == Outcome::Attached {
+        expect::attached(device).with_context(at)?;
+        expect::detach(device).with_context(at)?;
+    } else {
+        expect::native(device).with_context(at)?;
+    }
+    Ok(outcome)
+}
+
+/// Signals at moments of an attach. Where it can still be undone is a matter of
+/// milliseconds, so each moment is chosen by what came of the one before: later
+/// if nothing had begun, sooner if all was done.
 fn interrupted(device: &Device) -> Result<()> {
     let start = Instant::now();
     ends(&["attach"], 0)?;
     let whole = start.elapsed();
     ends(&["detach"], 0)?;
     let mut counts = Counts::default();
-    for (signal, again) in [
-        (Signal::SIGINT, false),
-        (Signal::SIGINT, true),
-        (Signal::SIGTERM, false),
-        (Signal::SIGKILL, false),
-    ] {
-        for moment in 0..MOMENTS {
-            let delay = whole * moment / MOMENTS;
-            let status = met(signal, delay, again)?;
-            let at = || format!("{signal} after {delay:?}: the tool ended with {status}");
-            let found = device.status().with_context(at)?.state;
-            let undone = tool::exit_code(Requirement::Uninterrupted);
-            match (status.code(), status.signal()) {
-                (Some(0), _) => {
-                    ensure!(
-                        found == State::Attached,
-                        "{}, and the machine is {found}",
-                        at()
-                    );
+    let mut moments = 0;
+    for (signal, again) in WAYS {
+        // Whom SIGKILL or the next signal ends, says nothing any more.
+        let told = !again && signal != Signal::SIGKILL;
+        let mut delay = whole / 2;
+        let (mut here, mut undone) = (0, 0);
+        while here < MOMENTS || (told && undone == 0) {
+            ensure!(
+                here < 10 * MOMENTS,
+                "{signal} met no attach that it could undo: {counts}"
+            );
+            let step = whole / (8 + here % 16);
+            match outcome(device, signal, delay, again)? {
+                Outcome::Attached => {
                     counts.add("attached");
+                    delay = delay.saturating_sub(step);
                 }
-                (Some(code), _) if code == undone => {
-                    ensure!(
-                        found == State::Native,
-                        "{}, and the machine is {found}",
-                        at()
-                    );
+                Outcome::Native => {
+                    counts.add("native");
+                    delay += step;
+                }
+                Outcome::Undone => {
                     counts.add("undone");
+                    undone += 1;
                 }
-                // Before it could take note, or when it was through.
-                (None, Some(by)) if by == signal as i32 => counts.add("killed"),
-                _ => anyhow::bail!("{}", at()),
             }
-            if found == State::Attached {
-                expect::attached(device).with_context(at)?;
-                expect::detach(device).with_context(at)?;
-            } else {
-                expect::native(device).with_context(at)?;
-            }
+            here += 1;
         }
+        moments += here;
     }
-    ensure!(
-        counts.of("undone") > 0,
-        "no signal of {} met an attach that could be undone: {counts}",
-        4 * MOMENTS
-    );
     expect::round_trip(device)?;
     println!(
-        "tool: signals at {} moments of an attach of {whole:.1?}: {counts}; in or out, never between",
-        4 * MOMENTS
+        "tool: signals at {moments} moments of an attach of {whole:.1?}: {counts}; in or out, never between"
     );
     Ok(())
 }
