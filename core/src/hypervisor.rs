@@ -34,6 +34,7 @@ use mercury_hal::frames::TableMemory;
 use mercury_hal::paging::Access;
 use mercury_hal::paging::Shape;
 use mercury_hal::paging::Stage2Format;
+use mercury_hal::paging::span;
 use spin::mutex::SpinMutex;
 
 use crate::lent::Lent;
@@ -94,6 +95,9 @@ pub struct Plan {
 const RESERVED: u64 = 16;
 /// Most frames held back.
 const MOST_RESERVED: u64 = 64;
+/// Of them, memory that is added leaves so many to addresses that are touched
+/// without notice: the registers of a device may lie in a gigabyte of its own.
+const KEPT_FROM_MEMORY: u64 = 4;
 
 struct Prepared<F, A> {
     plan: Plan,
@@ -335,6 +339,33 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         }
     }
 
+    /// Maps an address before the guest uses it, so that it never faults there
+    /// (a guest that is refused a page of its own memory dies of it).
+    fn cover(&self, cpu: &mut Cpu, address: GuestPhysical) -> Answer {
+        let mut guard = self.prepared.lock();
+        let Some(prepared) = guard.as_mut() else {
+            return Answer::Failed(Error::WrongPhase);
+        };
+        let mut mapped = false;
+        if prepared.map.translate(address).is_none() {
+            if prepared.map.memory().left() <= KEPT_FROM_MEMORY {
+                return Answer::Failed(Error::FramesExhausted);
+            }
+            if let Err(error) = prepared.map.map_at(address) {
+                return Answer::Failed(error);
+            }
+            mapped = true;
+        }
+        let end = prepared.map.translate(address).map_or(0, |found| {
+            (address.0 | (span(found.level) - 1)).wrapping_add(1)
+        });
+        drop(guard);
+        if mapped {
+            self.record(cpu, Event::Covered, [address.0, end, 0, 0, 0]);
+        }
+        Answer::Words([end, 0, 0, 0, 0, 0, 0, 0])
+    }
+
     fn memory_words(&self) -> [u64; 8] {
         let guard = self.prepared.lock();
         guard.as_ref().map_or([0; 8], |prepared| {
@@ -440,6 +471,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
             Request::Unmap => self.prove(|_| None),
             Request::Counters(first) => Answer::Words(cpu.counters.eight_from(first)),
             Request::Memory => Answer::Words(self.memory_words()),
+            Request::Cover(address) => self.cover(cpu, GuestPhysical(address)),
         }
     }
 

@@ -133,13 +133,12 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     /// # Errors
     /// [`Error::FramesExhausted`]; what was mapped until then stays mapped.
     pub fn map_identity(&mut self, range: GuestRange) -> Result<(), Error> {
-        let step = span(self.shape.largest_leaf);
-        let grown = range.grown_to(step);
+        let grown = range.grown_to(span(self.shape.largest_leaf));
         let end = grown.end().min(self.shape.limit());
         let mut at = grown.start();
         while at < end {
-            self.map_leaf(at, self.shape.largest_leaf)?;
-            at += step;
+            let level = self.map_leaf(at, self.shape.largest_leaf)?;
+            at = (at & !(span(level) - 1)) + span(level);
         }
         Ok(())
     }
@@ -157,31 +156,32 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         if self.translate(address).is_some() {
             return Err(Error::MapConflict);
         }
-        self.map_leaf(address.0, self.shape.largest_leaf)
+        self.map_leaf(address.0, self.shape.largest_leaf)?;
+        Ok(())
     }
 
     /// Fills the empty entry over `at`, at `level` or, where a table is in the
-    /// way, below it.
-    fn map_leaf(&mut self, at: u64, level: Level) -> Result<(), Error> {
+    /// way or one leaf would say too much, below it. Returns the level at which
+    /// `at` is mapped now.
+    fn map_leaf(&mut self, at: u64, level: Level) -> Result<Level, Error> {
         let mut table = self.start(at);
         let mut here = self.shape.root;
         loop {
             let index = index(at, here);
             match F::decode(here, self.memory.read(table, index)) {
-                Entry::Leaf(..) => return Ok(()),
+                Entry::Leaf(..) => return Ok(here),
                 Entry::Table(next) if here > 0 => table = next,
                 Entry::Table(_) => return Err(Error::MapConflict),
-                Entry::Empty if here > level => {
+                Entry::Empty if here > level || here > 0 && !F::one_leaf(here, base(at, here)) => {
                     let next = self.empty_table()?;
                     self.memory.write(table, index, F::table(next));
                     table = next;
                 }
                 Entry::Empty => {
-                    let target = HostPhysical(at & !(span(here) - 1));
                     self.memory
-                        .write(table, index, F::leaf(here, target, Access::All));
+                        .write(table, index, F::leaf(here, base(at, here), Access::All));
                     self.count(here, 1);
-                    return Ok(());
+                    return Ok(here);
                 }
             }
             // `here` > 0: at 0 every arm above returns.
@@ -323,6 +323,11 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             *counter = counter.saturating_sub(1);
         }
     }
+}
+
+/// What a leaf at `level` over this address points at.
+const fn base(address: u64, level: Level) -> HostPhysical {
+    HostPhysical(address & !(span(level) - 1))
 }
 
 /// Which entry of a table at `level` an address falls into.

@@ -39,6 +39,9 @@ pub enum Request {
     Counters(u64),
     /// Memory and map figures.
     Memory,
+    /// Map this address, which will be memory: answers with the first address
+    /// behind the leaf that it lies in.
+    Cover(u64),
 }
 
 impl Request {
@@ -59,6 +62,7 @@ impl Request {
             7 => Some(Self::Restore),
             8 => Some(Self::Counters(argument)),
             9 => Some(Self::Memory),
+            10 => Some(Self::Cover(argument)),
             _ => None,
         }
     }
@@ -105,7 +109,7 @@ mod tests {
         assert_eq!(Request::decode(2, 0), None);
         assert_eq!(Request::decode(BASE | 2, 0), Some(Request::Detach));
         assert_eq!(Request::decode(BASE | 4, 9), Some(Request::Log(9)));
-        assert_eq!(Request::decode(BASE | 10, 0), None);
+        assert_eq!(Request::decode(BASE | 11, 0), None);
     }
 
     #[test]

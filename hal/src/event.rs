@@ -88,6 +88,16 @@ events! {
     HostException = 17, Error, "exception {0d} in the hypervisor, error {1}, at {2}, address {3}; the machine is reset";
     /// Microcode update while attached.
     MicrocodeRefused = 19, Warning, "microcode update refused while attached: detach first";
+    /// Somebody asked for the mode that Mercury runs in.
+    ModeRefused = 24, Warning, "request for the hypervisor's mode refused while attached (vectors at {0}, instruction at {1})";
+    /// The guest wrote an MTRR.
+    MemoryType = 30, Warning, "MTRR {0} was set to {1}: the nested map keeps the memory types of the attach until the next one";
+    /// FEATURE_CONTROL was open.
+    FeatureLocked = 31, Warning, "firmware had left FEATURE_CONTROL open: locked with VMX allowed, until the next reset";
+    /// The guest does not come on.
+    Standstill = 21, Error, "the guest stands still: exit {0} at {1} for {2}, over and over ({3}, {4}); the machine is reset";
+    /// Memory that is about to be used was mapped.
+    Covered = 20, Information, "memory that is added at {0} was mapped up to {1}";
 
     /// Module: attach begins.
     AttachBegins = 64, Information, "attach begins: {0d} CPUs online, {1d} possible";
@@ -119,4 +129,6 @@ events! {
     ArrivalLate = 77, Error, "cpu did not come to the door within {0d} ms";
     /// Module: dry run done.
     DryRun = 78, Information, "dry run: everything was built and taken down again";
+    /// Module: memory was not let online.
+    MemoryRefused = 79, Warning, "memory at {0} was not let online (error {1d}): no frame is left for the tables that would map it, or a switch is under way; detach first, or try again";
 }

@@ -21,3 +21,4 @@ pub mod event;
 pub mod exit;
 pub mod frames;
 pub mod paging;
+pub mod repetition;

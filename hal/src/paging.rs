@@ -48,6 +48,12 @@ pub trait Stage2Format {
     fn leaf(level: Level, target: HostPhysical, access: Access) -> u64;
     /// What an entry found at `level` means.
     fn decode(level: Level, raw: u64) -> Entry;
+    /// Whether one leaf at `level` may say what is to be said of `target` and
+    /// all of its span; if not, smaller ones must. Where memory types stand in
+    /// the leaves, a leaf is no larger than the region of one type.
+    fn one_leaf(_level: Level, _target: HostPhysical) -> bool {
+        true
+    }
 }
 
 /// The shape of the nested map on this machine, from the CPUs' ID registers:

@@ -8,19 +8,31 @@
 //! translation on. Interrupts, timers, PSCI and the system registers of EL1
 //! stay the guest's own.
 //!
-//! What is here so far is what needs no machine to be tested: the second
-//! stage's entries ([`stage2`]), the syndrome of an exit taken apart
-//! ([`syndrome`]) and the shape of the map from the ID registers ([`shape`]).
-//! Entry, vectors and the image come with `make run ARCH=aarch64`.
+//! From outside to inside: [`shape`] sizes the map from the ID registers,
+//! [`stage2`] writes its entries, [`guest`] turns it on and off, [`syndrome`]
+//! takes an exit apart, [`exit`] answers it, [`inject`] is what the guest gets
+//! where the answer is no. [`el2`] is what the order of stores, barriers and
+//! invalidations is written in, and [`frames`] the memory of the tables. The instructions on the way between the MMU off and
+//! the MMU on are the image's (`image/aarch64`).
 //!
 //! Manual sections are of the Arm Architecture Reference Manual for A-profile
 //! (Arm ARM, DDI 0487).
 #![no_std]
-#![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod area;
+pub mod el2;
+pub mod exit;
+pub mod frame;
+pub mod frames;
+pub mod guest;
+pub mod inject;
+pub mod instruction;
+pub mod leave;
+pub mod mutant;
 pub mod shape;
 pub mod stage2;
 pub mod syndrome;
+pub mod window;

@@ -52,6 +52,22 @@ pub const fn start_of_walk(physical_range: u64) -> Option<StartOfWalk> {
     })
 }
 
+/// The value of ID_AA64MMFR0_EL1.PARange that stands for so many bits; nothing
+/// for numbers of bits that no CPU has.
+#[must_use]
+pub const fn physical_range(bits: u32) -> Option<u64> {
+    Some(match bits {
+        32 => 0,
+        36 => 1,
+        40 => 2,
+        42 => 3,
+        44 => 4,
+        48 => 5,
+        52 => 6,
+        _ => return None,
+    })
+}
+
 impl StartOfWalk {
     /// VTCR_EL2 for this start: 4-KiB granule, walks write-back and inner
     /// shareable, 8-bit VMIDs.
@@ -110,5 +126,10 @@ mod tests {
             assert!(reach >= bits, "{range}");
         }
         assert_eq!(start_of_walk(9), None);
+        for range in 0..=6 {
+            let bits = [32, 36, 40, 42, 44, 48, 52][range as usize];
+            assert_eq!(physical_range(bits), Some(range));
+        }
+        assert_eq!(physical_range(39), None);
     }
 }

@@ -26,6 +26,8 @@ pub struct Fault {
     pub plain: bool,
     /// Bytes that it moves, if plain.
     pub size: u8,
+    /// Cache maintenance: nothing is moved.
+    pub maintenance: bool,
 }
 
 impl Fault {
@@ -38,6 +40,16 @@ impl Fault {
     #[must_use]
     pub const fn is_permission(self) -> bool {
         self.status >> 2 == 0b0011
+    }
+    /// The address is larger than the map.
+    #[must_use]
+    pub const fn is_address_size(self) -> bool {
+        self.status >> 2 == 0b0000
+    }
+    /// The TLB holds two translations of it.
+    #[must_use]
+    pub const fn is_conflict(self) -> bool {
+        self.status == 0b11_0000
     }
     /// A store that can be dropped by going on behind it.
     #[must_use]
@@ -75,6 +87,7 @@ pub const fn decode(esr: u64) -> Cause {
                 status: (esr & 0x3f) as u8,
                 plain: class == DATA_ABORT && !walk && esr & 1 << 24 != 0,
                 size: 1 << (esr >> 22 & 3),
+                maintenance: class == DATA_ABORT && maintenance,
             })
         }
         _ => Cause::Other(class as u8),
@@ -85,6 +98,17 @@ pub const fn decode(esr: u64) -> Cause {
 #[must_use]
 pub const fn fault_address(hpfar: u64, far: u64) -> u64 {
     (hpfar & 0x0fff_ffff_fff0) << 8 | far & 0xfff
+}
+
+/// The page that PAR_EL1 names, and the place in it; nothing if the guest's own
+/// tables have nothing there.
+#[must_use]
+pub const fn translated(par: u64, far: u64) -> Option<u64> {
+    if par & 1 != 0 {
+        None
+    } else {
+        Some(par & 0x000f_ffff_ffff_f000 | far & 0xfff)
+    }
 }
 
 #[cfg(test)]
@@ -128,9 +152,42 @@ mod tests {
                 status: 6,
                 plain: false,
                 size: 1,
+                maintenance: false,
             })
         );
         assert_eq!(decode(0x5e00_0000), Cause::Other(0x17));
+    }
+
+    #[test]
+    fn other_faults_are_told_apart() {
+        for (status, size, conflict) in [
+            (0x00, true, false),
+            (0x30, false, true),
+            (0x10, false, false),
+        ] {
+            let Cause::Fault(fault) = decode(0x9200_0000 | status) else {
+                panic!("a data abort is a fault");
+            };
+            assert_eq!(
+                (fault.is_address_size(), fault.is_conflict()),
+                (size, conflict)
+            );
+            assert!(!fault.is_translation() && !fault.is_permission());
+        }
+        // DC CIVAC: moves nothing.
+        let Cause::Fault(fault) = decode(0x9200_014f) else {
+            panic!("a data abort is a fault");
+        };
+        assert!(fault.maintenance && !fault.is_plain_store());
+    }
+
+    #[test]
+    fn a_translation_of_the_guest_is_an_address_or_nothing() {
+        assert_eq!(
+            translated(0xff00_0000_4012_3b80, 0x7f_1234_5678),
+            Some(0x4012_3678)
+        );
+        assert_eq!(translated(0x809, 0x1234_5678), None);
     }
 
     #[test]

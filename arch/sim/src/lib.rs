@@ -13,6 +13,9 @@
 //! a CPU caches every translation that it ever used until it is told to flush
 //! ([`mmu`]), and a register that is not given back is seen at once. Tests can
 //! plant a defect ([`cpu::Flaw`]) to show that the strictness is not a claim.
+//!
+//! Beside it stands another machine ([`weak`]), for what lies below the logic:
+//! barriers, invalidations and cache maintenance.
 #![forbid(unsafe_code)]
 
 pub mod clock;
@@ -23,6 +26,7 @@ pub mod machine;
 pub mod memory;
 pub mod mmu;
 pub mod setup;
+pub mod weak;
 pub mod window;
 
 use mercury_core::hypervisor::Hypervisor;

@@ -5,16 +5,29 @@
 //! rest is the image's. Only the CPU that it belongs to touches it, once the
 //! preparation is over, so nothing here needs a lock.
 
+use mercury_hal::call::Answer;
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
+use mercury_hal::repetition::Repetition;
 
+use crate::pad::PAD_OFFSET;
 use crate::snapshot::Snapshot;
 use crate::tables;
 use crate::tables::TaskState;
+use crate::vmx;
 use crate::window::CPU_BASE;
 
+/// What happens after an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The guest runs on.
+    Guest,
+    /// The CPU leaves, with this for the kernel to find in RAX.
+    Leave(u64),
+}
+
 /// General registers, in the order in which instructions number them. RSP's
-/// place stays empty: the control block has it, and RAX.
+/// place stays empty: the control block has it, and under SVM RAX.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct Registers(pub [u64; 16]);
@@ -70,12 +83,16 @@ pub struct Area<L> {
     pub save_area_found: u64,
     /// TSC_RATIO as found, where the CPU has it.
     pub tsc_ratio_found: u64,
+    /// VMX: what the image keeps for this CPU.
+    pub vmx: vmx::State,
     /// Number of the CPU.
     pub index: u32,
     /// Test build: the restore that is left out.
     pub mutant: u64,
     /// Entry of the page table that maps this CPU's peek slot (virtual).
     pub peek_entry: u64,
+    /// Whether the guest comes on.
+    pub repetition: Repetition,
     /// The logic's.
     pub logic: L,
 }
@@ -96,10 +113,32 @@ impl<L> Area<L> {
         self.blocks = blocks;
         self.save_area_found = 0;
         self.tsc_ratio_found = 0;
+        self.vmx = vmx::State::default();
         self.index = index;
         self.mutant = mutant;
         self.peek_entry = peek_entry;
+        self.repetition = Repetition::default();
         self.logic = logic;
+    }
+
+    /// Puts the answer to a hypercall where the guest expects it.
+    pub fn answer(&mut self, answer: &Answer) {
+        self.registers.0[register::RAX] = answer.status();
+        if let Answer::Words(words) = answer {
+            let order = [
+                register::RDI,
+                register::RSI,
+                register::RDX,
+                register::RCX,
+                register::R8,
+                register::R9,
+                register::R10,
+                register::R11,
+            ];
+            for (place, word) in order.into_iter().zip(words) {
+                self.registers.0[place] = *word;
+            }
+        }
     }
 }
 
@@ -107,4 +146,5 @@ impl<L> Area<L> {
 pub const REGISTERS_OFFSET: usize = size_of::<Door>();
 
 const _: () = assert!(core::mem::offset_of!(Area<[u64; 32]>, registers) == REGISTERS_OFFSET);
-const _: () = assert!(size_of::<Area<[u64; 64]>>() <= 4096);
+/// Behind it, in the same page, lies the landing pad ([`crate::pad`]).
+const _: () = assert!(size_of::<Area<[u64; 64]>>() <= PAD_OFFSET);

@@ -92,7 +92,25 @@ global_asm!(
     "   pop r9",
     "   pop r10",
     "   pop r11",
-    "   add rsp, 16",
+    // Only an NMI's handler may end with an IRET: it opens NMIs, which a guest
+    // in its own handler must find shut.
+    "   cmp qword ptr [rsp], 2",
+    "   je 9f",
+    // Vector and error code are done with: room for two registers.
+    "   mov [rsp], rax",
+    "   mov [rsp + 8], rcx",
+    "   mov rax, [rsp + 40]",
+    "   mov rcx, [rsp + 16]",
+    "   sub rax, 8",
+    "   mov [rax], rcx",
+    "   mov [rsp + 40], rax",
+    "   mov rcx, [rsp + 8]",
+    "   mov rax, [rsp]",
+    "   add rsp, 32",
+    "   popfq",
+    "   pop rsp",
+    "   ret",
+    "9: add rsp, 16",
     "   iretq",
 );
 
@@ -101,8 +119,10 @@ global_asm!(
 pub fn gates() -> [[u64; 2]; VECTORS] {
     let stubs = &raw const mercury_exception_stubs as u64;
     core::array::from_fn(|vector| {
-        let stack = matches!(vector, 2 | 8 | 18);
-        tables::gate(stubs + STUB_BYTES * vector as u64, u8::from(stack))
+        // A double fault needs a stack of its own. NMIs and machine checks find
+        // a good one everywhere, and under VMX may come before TR is ours.
+        let stack = u8::from(vector == 8);
+        tables::gate(stubs + STUB_BYTES * vector as u64, stack)
     })
 }
 

@@ -49,28 +49,41 @@ pub unsafe fn write_msr(register: u32, value: u64) {
     }
 }
 
+/// One instruction that may fault, under the exception table
+/// ([`crate::exception`]): whether it did not.
+macro_rules! unless_it_faults {
+    ($instruction:literal, $($operand:tt)*) => {{
+        let fault: u32;
+        // SAFETY: a fault at label 2 continues at label 3 with `fault` still 1;
+        // the function around vouches for what the instruction does.
+        unsafe {
+            asm!(
+                "mov {fault:e}, 1",
+                concat!("2: ", $instruction),
+                "xor {fault:e}, {fault:e}",
+                "3:",
+                ".pushsection .exception_table, \"a\"",
+                ".quad 2b, 3b",
+                ".popsection",
+                fault = out(reg) fault,
+                $($operand)*
+            );
+        }
+        fault == 0
+    }};
+}
+
 /// Reads a register that the guest named; `None` if the CPU faults.
 ///
 /// # Safety
 /// The exception table is in force (IDT of [`crate::exception`]).
 #[must_use]
 pub unsafe fn try_read_msr(register: u32) -> Option<u64> {
-    let (low, high, fault): (u32, u32, u32);
-    // SAFETY: a fault at label 2 continues at label 3 with `fault` still 1.
-    unsafe {
-        asm!(
-            "mov {fault:e}, 1",
-            "2: rdmsr",
-            "xor {fault:e}, {fault:e}",
-            "3:",
-            ".pushsection .exception_table, \"a\"",
-            ".quad 2b, 3b",
-            ".popsection",
-            fault = out(reg) fault,
-            in("ecx") register, lateout("eax") low, lateout("edx") high,
-            options(nomem, nostack));
-    }
-    (fault == 0).then_some(u64::from(high) << 32 | u64::from(low))
+    let (low, high): (u32, u32);
+    let done = unless_it_faults!("rdmsr",
+        in("ecx") register, lateout("eax") low, lateout("edx") high,
+        options(nomem, nostack));
+    done.then_some(u64::from(high) << 32 | u64::from(low))
 }
 
 /// Writes a register that the guest named; `false` if the CPU faults.
@@ -81,22 +94,8 @@ pub unsafe fn try_read_msr(register: u32) -> Option<u64> {
 #[must_use]
 pub unsafe fn try_write_msr(register: u32, value: u64) -> bool {
     let (low, high) = (value as u32, (value >> 32) as u32);
-    let fault: u32;
-    // SAFETY: a fault at label 2 continues at label 3 with `fault` still 1.
-    unsafe {
-        asm!(
-            "mov {fault:e}, 1",
-            "2: wrmsr",
-            "xor {fault:e}, {fault:e}",
-            "3:",
-            ".pushsection .exception_table, \"a\"",
-            ".quad 2b, 3b",
-            ".popsection",
-            fault = out(reg) fault,
-            in("ecx") register, in("eax") low, in("edx") high,
-            options(nostack));
-    }
-    fault == 0
+    unless_it_faults!("wrmsr",
+        in("ecx") register, in("eax") low, in("edx") high, options(nostack))
 }
 
 macro_rules! control_register {
@@ -131,6 +130,7 @@ macro_rules! control_register {
 
 control_register!(read_cr0, "cr0");
 control_register!(read_cr2, write_cr2, "cr2");
+control_register!(read_cr4, write_cr4, "cr4");
 control_register!(read_cr8, "cr8");
 control_register!(read_dr6, write_dr6, "dr6");
 control_register!(read_dr7, write_dr7, "dr7");
@@ -173,6 +173,33 @@ pub unsafe fn vmsave(control_block: u64) {
     unsafe {
         asm!("vmsave rax", in("rax") control_block, options(nostack, preserves_flags));
     }
+}
+
+/// Reads a register that is known to exist: a capability that CPUID names, or
+/// one that says so itself.
+#[must_use]
+pub fn read_known_msr(register: u32) -> u64 {
+    // SAFETY: what is read this way (capabilities, MTRRs) has no side effect,
+    // and the callers have looked at CPUID first.
+    unsafe { read_msr(register) }
+}
+
+/// XSETBV with what the guest named; `false` if the CPU faults.
+///
+/// # Safety
+/// The exception table is in force, CR4.OSXSAVE is set, and the image uses none
+/// of the state that the register governs.
+#[must_use]
+pub unsafe fn try_set_extended_control(register: u32, value: u64) -> bool {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    unless_it_faults!("xsetbv",
+        in("ecx") register, in("eax") low, in("edx") high, options(nostack))
+}
+
+/// WBINVD.
+pub fn write_back_caches() {
+    // SAFETY: writing caches back changes no memory.
+    unsafe { asm!("wbinvd", options(nostack, preserves_flags)) };
 }
 
 /// The page attribute table, a register that every CPU in long mode has.

@@ -4,9 +4,11 @@
 //!
 //! What VMX and SVM have in common stands at the top level: the snapshot of a
 //! CPU ([`snapshot`]), the segments ([`segment`]), the image's own descriptor
-//! tables ([`tables`]), the way back into the kernel ([`leave`]), looking at
-//! guest memory ([`guest_memory`]) and decoding a store to the hole
-//! ([`store`]). What only SVM has is in [`svm`]. Nothing here decides anything
+//! tables ([`tables`]), looking at guest memory ([`guest_memory`]), decoding a
+//! store to the hole ([`store`]) and carrying it out ([`hole`]), and the choice
+//! between their nested tables ([`stage2`]). What only SVM has is in [`svm`]
+//! (and [`leave`], its way back into the kernel), what only VMX has in [`vmx`]
+//! (and [`pad`] and [`nmi`], because it cannot hold NMIs off). Nothing here decides anything
 //! that is Mercury's business: that is asked of a
 //! [`Policy`](mercury_hal::exit::Policy).
 //!
@@ -20,14 +22,20 @@ extern crate std;
 pub mod area;
 pub mod exception;
 pub mod guest_memory;
+pub mod hole;
 pub mod instruction;
 pub mod leave;
 pub mod mutant;
+pub mod mutate;
+pub mod nmi;
 pub mod noted;
+pub mod pad;
 pub mod registers;
 pub mod segment;
 pub mod snapshot;
+pub mod stage2;
 pub mod store;
 pub mod svm;
 pub mod tables;
+pub mod vmx;
 pub mod window;

@@ -6,8 +6,10 @@
 
 use mercury_hal::door::NOTED_WORDS;
 
-/// The only backend yet: AMD SVM.
+/// AMD SVM.
 pub const BACKEND_SVM: u64 = 1;
+/// Intel VMX.
+pub const BACKEND_VMX: u64 = 2;
 
 /// A segment as the module found it: descriptor tables lie in the kernel's
 /// address space.

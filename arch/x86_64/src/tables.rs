@@ -4,14 +4,14 @@
 //! The GDT is shared and constant: code and data, under the same numbers as
 //! Linux's, though nothing depends on that (the way in and the way out load
 //! every selector). It names no TSS. Each CPU has its own, and TR is given it
-//! by VMLOAD, hidden part and all (APM 15.5.2), so no descriptor is read and
-//! none can be busy.
+//! by VMLOAD, hidden part and all (APM 15.5.2), or by a VM exit (SDM 27.5.2), so
+//! no descriptor is read and none can be busy.
 //!
-//! The IDT is shared. Interrupts and NMIs never arrive in the image (the global
-//! interrupt flag is clear from before the door until after it, APM 15.17), so
-//! its 32 gates are for exceptions of the image itself: one that the exception
-//! table expects, or a bug. Double faults, NMIs and machine checks have a stack
-//! of their own (APM 8.9.4).
+//! The IDT is shared. Interrupts never arrive in the image, and under SVM no
+//! NMIs (the global interrupt flag is clear from before the door until after it,
+//! APM 15.17), so its 32 gates are for exceptions of the image itself, one that
+//! the exception table expects or a bug, and under VMX for NMIs and machine
+//! checks ([`crate::nmi`]). Double faults have a stack of their own (APM 8.9.4).
 
 use mercury_hal::door::CPU_EXCEPTION_STACK_TOP;
 

@@ -2,9 +2,10 @@
 //! The first instructions and the last resort.
 //!
 //! The trampoline jumps here with the address of this CPU's area in RDI, on the
-//! image's page tables, with the kernel's GDT and IDT still loaded (nothing can
-//! use them: interrupts are off and the global interrupt flag is clear) and a
-//! stack pointer that means nothing here.
+//! image's page tables. Under SVM the kernel's GDT and IDT are still loaded
+//! (nothing can use them: interrupts are off and the global interrupt flag is
+//! clear) and the stack pointer means nothing here; under VMX all three are the
+//! landing pad's, and an NMI may come between any two instructions.
 #![expect(
     unsafe_code,
     reason = "the entry is assembly, the panic handler a reset"
@@ -20,12 +21,13 @@ use mercury_x86::exception;
 use mercury_x86::exception::Frame;
 use mercury_x86::exception::VECTORS;
 use mercury_x86::instruction;
+use mercury_x86::nmi;
 use mercury_x86::tables;
 
 use crate::machine::GATES;
 use crate::machine::HYPERVISOR;
 
-static DESCRIPTORS: [u64; 4] = tables::DESCRIPTORS;
+pub(crate) static DESCRIPTORS: [u64; 4] = tables::DESCRIPTORS;
 
 global_asm!(
     ".global mercury_entry",
@@ -67,6 +69,9 @@ global_asm!(
 /// An exception of the image: expected by the table, or the end.
 #[unsafe(no_mangle)]
 extern "C" fn mercury_exception(frame: &mut Frame) {
+    if nmi::arrived(frame) {
+        return;
+    }
     if let Some(continuation) = exception::continuation(frame.rip) {
         frame.rip = continuation;
         return;

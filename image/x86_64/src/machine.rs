@@ -3,6 +3,7 @@
 #![expect(unsafe_code, reason = "reaches frames through the window")]
 
 use core::cell::UnsafeCell;
+use core::sync::atomic::AtomicU8;
 use core::sync::atomic::AtomicU64;
 
 use mercury_core::hypervisor::Hypervisor;
@@ -10,17 +11,20 @@ use mercury_hal::addr::PAGE_SIZE;
 use mercury_hal::frames::FrameAccess;
 use mercury_x86::exception;
 use mercury_x86::instruction::TimeStampCounter;
-use mercury_x86::svm::nested::NestedFormat;
+use mercury_x86::stage2::ChosenFormat;
 use mercury_x86::window::FRAME_BASE;
 
 /// The hypervisor, as it is on this architecture.
-pub(crate) type Machine = Hypervisor<NestedFormat, Window, TimeStampCounter>;
+pub(crate) type Machine = Hypervisor<ChosenFormat, Window, TimeStampCounter>;
 
 /// The hypervisor.
 pub(crate) static HYPERVISOR: Machine = Machine::new();
 
 /// Physical address of the map of intercepted registers.
 pub(crate) static REGISTER_MAP: AtomicU64 = AtomicU64::new(0);
+
+/// Level of the nested map's root.
+pub(crate) static ROOT_LEVEL: AtomicU8 = AtomicU8::new(3);
 
 /// Test build: the defect that was asked for.
 pub(crate) static MUTANT: AtomicU64 = AtomicU64::new(0);

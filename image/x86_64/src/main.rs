@@ -14,6 +14,10 @@ mod call;
 mod entry;
 #[cfg(target_os = "none")]
 mod machine;
+#[cfg(target_os = "none")]
+mod svm;
+#[cfg(target_os = "none")]
+mod vmx;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

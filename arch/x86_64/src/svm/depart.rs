@@ -15,6 +15,7 @@ use crate::instruction;
 use crate::leave::Departure;
 use crate::mutant;
 use crate::mutant::Mutant;
+use crate::mutate;
 use crate::registers;
 use crate::snapshot::TablePointer;
 
@@ -173,33 +174,8 @@ unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
         // SAFETY: a null LDTR is always valid.
         unsafe { core::arch::asm!("lldt {0:x}", in(reg) 0u16, options(nostack)) };
     }
-    if on(Mutant::Dr7) {
-        // SAFETY: no breakpoint.
-        unsafe { instruction::write_dr7(0x400) };
-    }
     if on(Mutant::GeneralRegister) {
         departure.kept[0] ^= 1 << 40;
-    }
-    #[cfg(all(feature = "mutants", target_os = "none"))]
-    if on(Mutant::VectorRegister) {
-        // SAFETY: changes a register that the image does not use; CR4.OSFXSAVE,
-        // without which the instruction is undefined, is set around it.
-        unsafe {
-            core::arch::asm!(
-                "mov {old}, cr4",
-                "mov {new}, {old}",
-                "or {new}, 0x200",
-                "mov cr4, {new}",
-                "pcmpeqd xmm5, xmm5",
-                "mov cr4, {old}",
-                old = out(reg) _,
-                new = out(reg) _,
-                options(nostack)
-            );
-        }
-    }
-    if on(Mutant::PageAttributes) {
-        write(x86::msr::IA32_PAT, 0x0007_0406_0007_0406);
     }
     if on(Mutant::ControlRegister4) {
         departure.cr4 ^= 1 << 2;
@@ -210,30 +186,15 @@ unsafe fn break_something<L>(area: &Area<L>, departure: &mut Departure) {
             read(x86::msr::IA32_FS_BASE) ^ 0x1000,
         );
     }
-    if on(Mutant::ControlRegister2) {
-        // SAFETY: CR2 has no effect.
-        unsafe { instruction::write_cr2(instruction::read_cr2() ^ 0x1000) };
-    }
-    if on(Mutant::SystemCall) {
-        write(x86::msr::IA32_FMASK, read(x86::msr::IA32_FMASK) ^ 1 << 11);
-    }
-    if on(Mutant::SystemEnter) {
-        write(
-            x86::msr::IA32_SYSENTER_EIP,
-            read(x86::msr::IA32_SYSENTER_EIP) ^ 0x10,
-        );
-    }
     if on(Mutant::ExtensionBit) {
         departure.efer |= registers::EFER_SVME;
     }
     if on(Mutant::DataSegment) {
         departure.selectors ^= 0x2b;
     }
-    if on(Mutant::KernelGsBase) {
-        let value = read(x86::msr::IA32_KERNEL_GSBASE);
-        write(x86::msr::IA32_KERNEL_GSBASE, value ^ 0x1000);
-    }
     if on(Mutant::TaskSwitched) {
         departure.cr0 ^= 1 << 3;
     }
+    // SAFETY: as above.
+    unsafe { mutate::break_registers(area.mutant) };
 }

@@ -14,6 +14,7 @@ use mercury_hal::exit::FaultAnswer;
 use mercury_hal::exit::Policy;
 use mercury_hal::exit::Reason;
 use mercury_hal::exit::Touch;
+use mercury_hal::repetition;
 
 use super::capabilities::Capabilities;
 use super::vmcb::ControlBlock;
@@ -26,22 +27,13 @@ use crate::exception;
 use crate::guest_memory;
 use crate::guest_memory::Paging;
 use crate::guest_memory::PeekSlot;
+use crate::hole;
 use crate::instruction;
-use crate::mutant;
-use crate::mutant::Mutant;
 use crate::registers;
 use crate::store;
-use crate::store::Kind;
 use crate::store::Store;
 
-/// What happens after an exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// The guest runs on.
-    Guest,
-    /// The CPU leaves, with this for the kernel to find in RAX.
-    Leave(u64),
-}
+pub use crate::area::Next;
 
 /// One exit of one CPU.
 struct Exit<'a, P: Policy> {
@@ -58,7 +50,17 @@ pub fn handle<P: Policy>(
     policy: &P,
     capabilities: Capabilities,
 ) -> Next {
-    block.event_injection = event::again(block.exit_event);
+    let again = event::again(block.exit_event);
+    let what = [
+        block.exit_code,
+        block.rip,
+        block.exit_info2,
+        area.registers.0[register::RCX],
+    ];
+    let repeated = area
+        .repetition
+        .exit(what, block.exit_event & event::VALID != 0);
+    block.event_injection = again;
     block.tlb_control = flush::NOTHING;
     let mut exit = Exit {
         area,
@@ -66,7 +68,12 @@ pub fn handle<P: Policy>(
         policy,
         capabilities,
     };
+    if repeated == repetition::LIMIT {
+        exit.standstill();
+    }
     let next = exit.dispatch();
+    let came_on = exit.block.rip != what[1] || exit.block.event_injection != again;
+    exit.area.repetition.entry(came_on);
     if policy.must_flush(&mut exit.area.logic) {
         exit.block.tlb_control = if capabilities.flush_by_asid() {
             flush::GUEST
@@ -158,25 +165,10 @@ impl<P: Policy> Exit<'_, P> {
         let answer = self.policy.hypercall(&mut self.area.logic, request);
         self.skip_this(&[0x0f, 0x01, 0xd9]);
         self.block.rax = answer.status();
+        self.area.answer(&answer);
         match answer {
             Answer::Leave => Next::Leave(answer.status()),
-            Answer::Failed(_) => Next::Guest,
-            Answer::Words(words) => {
-                let order = [
-                    register::RDI,
-                    register::RSI,
-                    register::RDX,
-                    register::RCX,
-                    register::R8,
-                    register::R9,
-                    register::R10,
-                    register::R11,
-                ];
-                for (place, word) in order.into_iter().zip(words) {
-                    self.area.registers.0[place] = word;
-                }
-                Next::Guest
-            }
+            Answer::Failed(_) | Answer::Words(_) => Next::Guest,
         }
     }
 
@@ -297,7 +289,11 @@ impl<P: Policy> Exit<'_, P> {
                 Event::HoleStore,
                 [address.0, u64::from(found.size), rip, 0, 0],
             );
-            self.drop_store(found, address);
+            let (rflags, mutant) = (self.block.rflags, self.area.mutant);
+            let registers = &mut self.area.registers;
+            if let Some(length) = hole::drop_store(registers, rflags, found, address.0, mutant) {
+                self.skip(length);
+            }
         } else {
             self.count(Reason::HoleRefused);
             self.record(Event::HoleRefused, [address.0, touch as u64, rip, 0, 0]);
@@ -321,45 +317,6 @@ impl<P: Policy> Exit<'_, P> {
         store::decode(bytes.get(..count)?)
     }
 
-    /// Carries a store out, but for the storing. A repeated one goes as far as
-    /// the end of the page and comes back for the rest.
-    fn drop_store(&mut self, store: Store, address: GuestPhysical) {
-        let length = if mutant::active(self.area.mutant, Mutant::HoleLength) {
-            store.length.saturating_sub(1)
-        } else {
-            store.length
-        };
-        let Kind::String { repeats, moves } = store.kind else {
-            self.skip(length);
-            return;
-        };
-        let size = u64::from(store.size);
-        let down = self.block.rflags & registers::RFLAGS_DF != 0;
-        let left = self.area.registers.0[register::RCX];
-        let times = if !repeats || down {
-            1
-        } else {
-            let in_page = 4096 - (address.0 & 4095);
-            left.min(in_page.div_ceil(size))
-        };
-        let step = if down {
-            size.wrapping_neg()
-        } else {
-            size.wrapping_mul(times)
-        };
-        let registers = &mut self.area.registers.0;
-        registers[register::RDI] = registers[register::RDI].wrapping_add(step);
-        if moves {
-            registers[register::RSI] = registers[register::RSI].wrapping_add(step);
-        }
-        if repeats {
-            registers[register::RCX] = left.wrapping_sub(times);
-        }
-        if !repeats || left == times {
-            self.skip(length);
-        }
-    }
-
     fn virtualization(&mut self) {
         self.count(Reason::Virtualization);
         self.record(
@@ -372,6 +329,22 @@ impl<P: Policy> Exit<'_, P> {
     fn shutdown(&mut self) {
         self.count(Reason::Reset);
         self.record(Event::Reset, [self.block.rip, 0, 0, 0, 0]);
+        exception::reset()
+    }
+
+    /// The same exit, over and over (see [`repetition`]).
+    fn standstill(&mut self) {
+        self.count(Reason::Reset);
+        self.record(
+            Event::Standstill,
+            [
+                self.block.exit_code,
+                self.block.rip,
+                self.block.exit_info2,
+                self.block.exit_event,
+                self.block.cr3,
+            ],
+        );
         exception::reset()
     }
 

@@ -13,6 +13,8 @@ use mercury_hal::paging::Entry;
 use mercury_hal::paging::Level;
 use mercury_hal::paging::Stage2Format;
 
+use crate::stage2;
+
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
 const USER: u64 = 1 << 2;
@@ -20,7 +22,6 @@ const ACCESSED: u64 = 1 << 5;
 const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
-const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 
 /// The format of nested page tables.
 #[derive(Debug)]
@@ -46,17 +47,7 @@ impl Stage2Format for NestedFormat {
         if raw & PRESENT == 0 {
             return Entry::Empty;
         }
-        let address = HostPhysical(raw & ADDRESS);
-        if level == 0 || raw & LARGE != 0 {
-            let access = if raw & WRITABLE != 0 {
-                Access::All
-            } else {
-                Access::Read
-            };
-            Entry::Leaf(address, access)
-        } else {
-            Entry::Table(address)
-        }
+        stage2::meaning(level, raw)
     }
 }
 

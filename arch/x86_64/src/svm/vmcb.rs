@@ -162,6 +162,8 @@ pub mod flush {
 
 /// Values of [`ControlBlock::event_injection`] (APM 15.20).
 pub mod event {
+    const KIND: u64 = 7 << 8;
+    const NMI: u64 = 2 << 8;
     const EXCEPTION: u64 = 3 << 8;
     const ERROR_CODE: u64 = 1 << 11;
     /// Something is to be delivered.
@@ -175,6 +177,12 @@ pub mod event {
     /// Interrupts, NMIs and faults are delivered again. What an instruction
     /// raised on purpose (INTn, INT3, INTO) is not: RIP still points at the
     /// instruction, which runs again by itself.
+    ///
+    /// QEMU's emulation (7.2 and later, `handle_even_inj`) notes whatever it was
+    /// delivering as an exception, NMIs and interrupts too, and refuses such an
+    /// exception when it comes back (as CPUs do, APM 15.20): the guest would be
+    /// lost. No CPU notes an exception with vector 2, or above 31; so where one
+    /// stands it is what its vector says.
     #[must_use]
     pub const fn again(cut_short: u64) -> u64 {
         const SOFTWARE: u64 = 4;
@@ -183,6 +191,10 @@ pub mod event {
             kind == SOFTWARE || (kind << 8 == EXCEPTION && (vector == 3 || vector == 4));
         if cut_short & VALID == 0 || by_instruction {
             0
+        } else if kind << 8 == EXCEPTION && vector == 2 {
+            cut_short & !KIND | NMI
+        } else if kind << 8 == EXCEPTION && vector >= 32 {
+            cut_short & !KIND
         } else {
             cut_short
         }
@@ -258,6 +270,9 @@ mod tests {
         for again in [interrupt, nmi, page_fault] {
             assert_eq!(event::again(again), again);
         }
+        // As QEMU notes them.
+        assert_eq!(event::again(2 | 3 << 8 | event::VALID), nmi);
+        assert_eq!(event::again(0xec | 3 << 8 | event::VALID), interrupt);
         let software = 0x80 | 4 << 8 | event::VALID;
         let breakpoint = 3 | 3 << 8 | event::VALID;
         for once in [software, breakpoint, interrupt & !event::VALID, 0] {

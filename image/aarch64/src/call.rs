@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Calls through the door, and exits.
+#![expect(unsafe_code, reason = "reaches the CPU's area")]
+
+use core::sync::atomic::Ordering;
+
+use mercury_aarch64::area;
+use mercury_aarch64::area::Area;
+use mercury_aarch64::exit;
+use mercury_aarch64::exit::Next;
+use mercury_aarch64::frame::Frame;
+use mercury_aarch64::frame::Vector;
+use mercury_aarch64::guest;
+use mercury_aarch64::shape;
+use mercury_aarch64::window;
+use mercury_core::hypervisor::Cpu;
+use mercury_core::hypervisor::Plan;
+use mercury_core::lent::Lent;
+use mercury_hal::addr::GuestPhysical;
+use mercury_hal::addr::GuestRange;
+use mercury_hal::addr::PAGE_SIZE;
+use mercury_hal::call::ProofPages;
+use mercury_hal::door;
+use mercury_hal::door::Operation;
+use mercury_hal::door::Parameters;
+use mercury_hal::error::Error;
+use mercury_hal::paging::Shape;
+use mercury_hal::repetition::Repetition;
+
+use crate::exception;
+use crate::exception::CONDUIT;
+use crate::machine::HYPERVISOR;
+use crate::machine::MUTANT;
+use crate::machine::VTCR;
+use crate::machine::WINDOW;
+
+/// Injection into [`Operation::Enter`] (`mercury_door.h`).
+const INJECT_REFUSE: u64 = 1;
+
+/// How a call comes back: in X0 and X1.
+#[repr(C)]
+pub(crate) struct Return {
+    /// What the kernel finds in X0.
+    result: u64,
+    /// 1: as a guest, so EL2 stays ours.
+    stays: u64,
+}
+
+/// A CPU has come through the door.
+///
+/// # Safety
+/// Called by the entry code alone: `area` is the start of this CPU's area.
+pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
+    let (operation, arguments, conduit) = {
+        // SAFETY: only this CPU uses its area.
+        let door = unsafe { &(*area).door };
+        let [conduit, ..] = door.noted;
+        (door.operation, door.arguments, conduit)
+    };
+    let [first, second, third, _] = arguments;
+    let operation = Operation::decode(operation);
+    let result = match operation {
+        None => Err(Error::UnknownRequest),
+        // Writes every area, so no reference to this one may be alive.
+        Some(Operation::Prepare) => {
+            CONDUIT.store(conduit, Ordering::Relaxed);
+            prepare(first)
+        }
+        Some(Operation::Map) => GuestRange::new(first, second)
+            .ok_or(Error::BadParameters)
+            .and_then(|range| HYPERVISOR.map(range, third == 1)),
+        Some(Operation::Punch) => HYPERVISOR.punch(),
+        Some(Operation::Log) => {
+            // SAFETY: as above.
+            unsafe { (*area).door.words = HYPERVISOR.log_words(first) };
+            Ok(())
+        }
+        // SAFETY: as above.
+        Some(Operation::Enter) => enter(unsafe { &mut *area }, first),
+    };
+    Return {
+        stays: u64::from(operation == Some(Operation::Enter) && result.is_ok()),
+        result: match result {
+            Ok(()) => door::DOOR_OK,
+            Err(error) => error as u64,
+        },
+    }
+}
+
+/// Takes the module's parameters, and lays out every CPU's area.
+fn prepare(parameters_frame: u64) -> Result<(), Error> {
+    let at = (window::FRAME_BASE + parameters_frame * PAGE_SIZE) as *const Parameters;
+    // SAFETY: the module mapped the frame there, wrote the structure and does
+    // not write it again; it stays lent as long as this image is in memory.
+    let parameters: &'static Parameters = unsafe { &*at };
+    let blocks = parameters
+        .blocks
+        .get(..parameters.block_count as usize)
+        .ok_or(Error::BadParameters)?;
+    let lent = Lent::new(blocks)?;
+    let cpus = parameters.cpus_possible;
+    let range = shape::physical_range(parameters.address_bits).ok_or(Error::BadParameters)?;
+    let start = shape::start_of_walk(range).ok_or(Error::BadParameters)?;
+    let known = parameters.abi == door::DOOR_ABI
+        && lent.frames() == u64::from(parameters.frame_count)
+        && (1..=door::MAX_CPUS as u32).contains(&cpus);
+    if !known {
+        return Err(Error::BadParameters);
+    }
+    let [plain, other] = parameters.proof_pages;
+    let plan = Plan {
+        lent,
+        first_free: u64::from(parameters.first_free),
+        shape: Shape {
+            root: start.levels as u8 - 1,
+            root_tables: u64::from(start.root_tables),
+            largest_leaf: 2,
+            address_bits: start.address_bits,
+        },
+        proof: ProofPages {
+            plain: GuestPhysical(plain),
+            other: GuestPhysical(other),
+        },
+        cpus,
+    };
+    HYPERVISOR.prepare(plan, WINDOW)?;
+    VTCR.store(start.vtcr(range), Ordering::Relaxed);
+    MUTANT.store(parameters.mutant, Ordering::Relaxed);
+    for cpu in 0..cpus {
+        let area = area::address(cpu) as *mut Area<Cpu>;
+        // SAFETY: the module mapped it. No CPU but this one is inside, and its
+        // own call keeps nothing in the fields that are written.
+        let area = unsafe { &mut *area };
+        area.index = cpu;
+        area.mutant = parameters.mutant;
+        area.repetition = Repetition::default();
+        area.logic = Cpu::new(cpu);
+    }
+    Ok(())
+}
+
+/// Puts this CPU beneath the map. It goes on as the guest when the call is over.
+fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<(), Error> {
+    guest::note(&mut area.found)?;
+    if inject == INJECT_REFUSE {
+        return Err(Error::Injected);
+    }
+    let root = HYPERVISOR.entering(&mut area.logic)?;
+    guest::begin(area, root, VTCR.load(Ordering::Relaxed));
+    Ok(())
+}
+
+/// An exit of this CPU's guest. 0: it runs on.
+///
+/// # Safety
+/// Called by the vectors alone: `area` is the start of this CPU's area, and
+/// `frame` its guest's registers.
+pub(crate) unsafe extern "C" fn mercury_exit(
+    frame: *mut Frame,
+    vector: u64,
+    area: *mut Area<Cpu>,
+) -> u64 {
+    // SAFETY: only this CPU uses its area.
+    let area = unsafe { &mut *area };
+    // SAFETY: pushed a moment ago on this CPU's stack.
+    let frame = unsafe { &mut *frame };
+    match exit::handle(area, frame, Vector::from_number(vector), &HYPERVISOR) {
+        Next::Guest => 0,
+        Next::Leave => 1,
+        Next::End => exception::end(),
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! A call through the door, and the life of a guest, under SVM.
+#![expect(unsafe_code, reason = "reaches the CPU's area, enters the guest")]
+
+use core::sync::atomic::Ordering;
+
+use mercury_core::hypervisor::Cpu;
+use mercury_hal::addr::HostPhysical;
+use mercury_hal::error::Error;
+use mercury_x86::area;
+use mercury_x86::area::Area;
+use mercury_x86::area::Blocks;
+use mercury_x86::area::Next;
+use mercury_x86::area::Registers;
+use mercury_x86::instruction;
+use mercury_x86::registers;
+use mercury_x86::segment::SegmentState;
+use mercury_x86::svm::build;
+use mercury_x86::svm::capabilities::Capabilities;
+use mercury_x86::svm::depart;
+use mercury_x86::svm::exit;
+use mercury_x86::svm::run;
+use mercury_x86::svm::vmcb::ControlBlock;
+use mercury_x86::svm::vmcb::code;
+use mercury_x86::tables;
+
+use crate::call;
+use crate::call::INJECT_REFUSE;
+use crate::machine::HYPERVISOR;
+use crate::machine::REGISTER_MAP;
+
+/// Injection into an entry: VMRUN itself fails.
+const INJECT_ASID_0: u64 = 2;
+
+/// Offsets of a CPU's control blocks in its area.
+const GUEST_BLOCK: u64 = 0x1000;
+const HOST_BLOCK: u64 = 0x2000;
+
+/// One call; comes back by the way out only.
+///
+/// # Safety
+/// As [`call::mercury_call`]; the snapshot is taken.
+pub(crate) unsafe fn call(area: *mut Area<Cpu>) -> ! {
+    {
+        // SAFETY: only this CPU uses its area.
+        let area = unsafe { &mut *area };
+        area.blocks.guest = area.door.control_block;
+        // SAFETY: the second page of this CPU's area, which is for this.
+        unsafe { instruction::vmsave(area.blocks.guest) };
+        if area.blocks.host != 0 {
+            // SAFETY: filled in by the preparation. Before it the kernel's TSS
+            // stays in TR, and there is no stack for a double fault.
+            unsafe { instruction::vmload(area.blocks.host) };
+        }
+    }
+    // SAFETY: as the caller says.
+    let result = unsafe { call::carry_out(area, enter_and_live) };
+    // SAFETY: as above.
+    let area = unsafe { &*area };
+    // SAFETY: the CPU came through the door, and VMSAVE was the first thing.
+    unsafe { depart::return_natively(area, result) }
+}
+
+/// Lays out the host's block of a CPU.
+///
+/// # Safety
+/// That CPU is not in the image, or in its first call.
+pub(crate) unsafe fn prepare_cpu(cpu: u32) {
+    let base = area::address(cpu);
+    let host = (base + HOST_BLOCK) as *mut ControlBlock;
+    // SAFETY: the module mapped it; the caller vouches for the rest.
+    let host = unsafe { &mut *host };
+    host.tr = SegmentState {
+        selector: tables::TASK,
+        attributes: tables::TASK_ATTRIBUTES,
+        limit: tables::TASK_LIMIT,
+        base: base + core::mem::offset_of!(Area<Cpu>, task) as u64,
+    };
+}
+
+/// Makes this CPU a guest; comes back only if that fails.
+///
+/// # Safety
+/// `area` is this CPU's, and nothing of it is borrowed.
+unsafe fn enter_and_live(area: *mut Area<Cpu>, inject: u64) -> Error {
+    // SAFETY: as the caller says.
+    match enter(unsafe { &mut *area }, inject) {
+        // SAFETY: this CPU's area, whose guest was just built.
+        Ok(capabilities) => unsafe { live(area, capabilities) },
+        Err(error) => error,
+    }
+}
+
+/// Builds the guest that goes on as this CPU, and readies the hardware.
+fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
+    let capabilities = Capabilities::read();
+    if !capabilities.nested_paging() {
+        return Err(Error::Unsupported);
+    }
+    if area.native.efer & registers::EFER_SVME != 0 {
+        return Err(Error::ExtensionTaken);
+    }
+    if inject == INJECT_REFUSE {
+        return Err(Error::Injected);
+    }
+    let nested_root = HYPERVISOR.entering(&mut area.logic)?;
+    // SAFETY: this CPU's block, mapped by the module; no guest runs on it.
+    let block = unsafe { &mut *guest_block(area.index) };
+    build::build(
+        block,
+        &area.native,
+        nested_root,
+        HostPhysical(REGISTER_MAP.load(Ordering::Relaxed)),
+        capabilities,
+        area.mutant,
+    );
+    if inject == INJECT_ASID_0 {
+        block.asid = 0;
+    }
+    area.registers = Registers::default();
+    // SAFETY: SVM is enabled, so the register exists.
+    area.save_area_found = unsafe { instruction::read_msr(registers::MSR_VM_HSAVE_PA) };
+    // SAFETY: a frame of ours that holds nothing else.
+    unsafe { instruction::write_msr(registers::MSR_VM_HSAVE_PA, area.blocks.save) };
+    if capabilities.tsc_ratio() {
+        // SAFETY: the capability says that it exists.
+        area.tsc_ratio_found = unsafe { instruction::read_msr(registers::MSR_TSC_RATIO) };
+        // SAFETY: the guest's TSC runs as the machine's.
+        unsafe { instruction::write_msr(registers::MSR_TSC_RATIO, registers::TSC_RATIO_ONE) };
+    }
+    Ok(capabilities)
+}
+
+/// This CPU's guest's control block.
+fn guest_block(cpu: u32) -> *mut ControlBlock {
+    (area::address(cpu) + GUEST_BLOCK) as *mut ControlBlock
+}
+
+/// The guest's life, from its first entry to its detach. Comes back only if the
+/// first entry fails.
+///
+/// # Safety
+/// `area` is this CPU's, and [`enter`] was the last to touch it.
+unsafe fn live(area: *mut Area<Cpu>, capabilities: Capabilities) -> Error {
+    // SAFETY: the caller vouches for the area; nothing of it is borrowed.
+    let Blocks { guest, host, .. } = unsafe { (*area).blocks };
+    let mut first = true;
+    loop {
+        // The hardware writes the block and the switch writes the area, so
+        // neither is borrowed here.
+        // SAFETY: both are this CPU's; the global interrupt flag has been clear
+        // since the trampoline.
+        unsafe { run::run(area.cast(), guest, host) };
+        // SAFETY: the guest is out: both are ours until the next turn.
+        let area = unsafe { &mut *area };
+        // SAFETY: as above.
+        let block = unsafe { &mut *guest_block(area.index) };
+        if block.exit_code as u32 == code::INVALID && first {
+            // SAFETY: the guest never ran.
+            unsafe { depart::give_back(area, block, capabilities) };
+            HYPERVISOR.entry_failed(&area.logic, Error::EntryRefused, block.exit_code);
+            return Error::EntryRefused;
+        }
+        first = false;
+        if let Next::Leave(result) = exit::handle(area, block, &HYPERVISOR, capabilities) {
+            // SAFETY: the guest has just exited.
+            unsafe { depart::detach(area, block, capabilities, result) }
+        }
+    }
+}
