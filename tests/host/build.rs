@@ -2,18 +2,41 @@
 //! Compiles the module's headers that need no kernel, so that tests drive the
 //! very code that the module runs.
 
-fn main() {
-    let module = "../../platform/linux/module";
-    for file in ["walk.h", "preflight.h", "mercury_abi.h"] {
-        println!("cargo::rerun-if-changed={module}/{file}");
-    }
-    println!("cargo::rerun-if-changed=c/shim.c");
-    cc::Build::new()
-        .file("c/shim.c")
-        .include(module)
+const MODULE: &str = "../../platform/linux/module";
+
+fn compiler() -> cc::Build {
+    let mut build = cc::Build::new();
+    build
+        .include(MODULE)
         .std("gnu11")
         .extra_warnings(true)
         .flag("-Wno-unused-parameter")
-        .warnings_into_errors(true)
-        .compile("mercury_shim");
+        .warnings_into_errors(true);
+    build
+}
+
+fn main() {
+    for file in [
+        "walk.h",
+        "preflight.h",
+        "mercury_abi.h",
+        "x86/rules.h",
+        "arm64/rules.h",
+        "arm64/publish.h",
+    ] {
+        println!("cargo::rerun-if-changed={MODULE}/{file}");
+    }
+    println!("cargo::rerun-if-changed=c");
+    compiler().file("c/walk.c").compile("mercury_walk");
+    compiler()
+        .include(format!("{MODULE}/arm64"))
+        .file("c/publish.c")
+        .compile("mercury_publish");
+    for architecture in ["x86", "arm64"] {
+        compiler()
+            .include(format!("{MODULE}/{architecture}"))
+            .define("NAME(name)", format!("{architecture}_##name").as_str())
+            .file("c/preflight.c")
+            .compile(&format!("mercury_preflight_{architecture}"));
+    }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What the CPUs are: raw values, read on every online CPU, and judged by the
- * rules of preflight.h. Reading has no side effect.
+ * Preflight: raw values, read on every online CPU (cpu.c), and judged by the
+ * rules of preflight.h. Nothing here has a side effect.
  */
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
@@ -9,67 +9,8 @@
 #include <linux/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
-#include <linux/version.h>
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 16, 0)
-#include <linux/cc_platform.h>
-#else
-#include <linux/mem_encrypt.h>
-#endif
-#include <asm/msr.h>
-#include <asm/processor.h>
 
 #include "mercury.h"
-
-/* APM volume 2, appendix A; the kernel's headers name them differently from
- * version to version. */
-enum { VM_CR = 0xc0010114, SEV_STATUS = 0xc0010131, SYSCFG = 0xc0010010, S_CET = 0x6a2 };
-#define CR4_CET (1ull << 23)
-
-static u64 read_or_zero(u32 msr)
-{
-	u64 value;
-
-	return rdmsrl_safe(msr, &value) ? 0 : value;
-}
-
-static bool kernel_encrypts(void)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 16, 0)
-	return cc_platform_has(CC_ATTR_MEM_ENCRYPT);
-#else
-	return mem_encrypt_active();
-#endif
-}
-
-void mercury_facts_read(struct mercury_facts *facts)
-{
-	u32 largest = cpuid_eax(0x80000000);
-
-	memset(facts, 0, sizeof(*facts));
-	facts->cpuid_extension = cpuid_ecx(0x80000001);
-	if (facts->cpuid_extension & 1 << 2) {
-		facts->cpuid_stage2 = cpuid_edx(0x8000000a);
-		facts->vm_cr = read_or_zero(VM_CR);
-	}
-	facts->efer = read_or_zero(MSR_EFER);
-	if (largest >= 0x8000001f && cpuid_eax(0x8000001f)) {
-		facts->sev_status = read_or_zero(SEV_STATUS);
-		facts->syscfg = read_or_zero(SYSCFG);
-	}
-	facts->host_encryption = kernel_encrypts();
-	facts->cr4 = __read_cr4();
-	if (facts->cr4 & CR4_CET)
-		facts->s_cet = read_or_zero(S_CET);
-	facts->broadcast_flush = cpuid_ebx(0x80000008) >> 3 & 1;
-	facts->address_bits = cpuid_eax(0x80000008) & 0xff;
-	facts->huge_leaves = !!(cpuid_edx(0x80000001) & 1 << 26);
-	mercury_override(facts, raw_smp_processor_id());
-}
-
-const char *mercury_backend(void)
-{
-	return cpuid_eax(0x80000000) >= 0x80000001 && cpuid_ecx(0x80000001) & 1 << 2 ? "svm" : "";
-}
 
 void mercury_verdict_set(struct mercury_verdict *verdict, u32 requirement, s32 cpu, int error,
 			 u64 read, const char *detail)
@@ -81,6 +22,27 @@ void mercury_verdict_set(struct mercury_verdict *verdict, u32 requirement, s32 c
 	verdict->error = error;
 	verdict->read = read;
 	strscpy(verdict->detail, detail, sizeof(verdict->detail));
+}
+
+/* Of this machine's backend. */
+static const struct mercury_rule_set *mercury_rules(void)
+{
+	return &mercury_rule_sets[mercury_backend_number() - 1];
+}
+
+/* Whether this CPU is as the ones that attach looked at. */
+bool mercury_fits(void)
+{
+	const struct mercury_rule_set *set = mercury_rules();
+	struct mercury_facts facts;
+	unsigned int rule;
+
+	mercury_facts_read(&facts);
+	for (rule = 0; rule < set->count; rule++)
+		if (mercury_judge(&set->rules[rule], &facts, 0).outcome == MERCURY_OUTCOME_FAIL)
+			return false;
+	return facts.address_bits >= mercury_machine.address_bits &&
+	       facts.huge_leaves >= mercury_machine.huge_leaves;
 }
 
 static void add(struct mercury_verdict *verdicts, unsigned int capacity, unsigned int *count,
@@ -99,6 +61,7 @@ static void judge_cpus(struct mercury_verdict *verdicts, unsigned int capacity, 
 {
 	struct mercury_verdict verdict;
 	struct mercury_visit *visit = kzalloc(sizeof(*visit), GFP_KERNEL);
+	const struct mercury_rule_set *set = mercury_rules();
 	unsigned int rule;
 	int cpu;
 
@@ -115,11 +78,12 @@ static void judge_cpus(struct mercury_verdict *verdicts, unsigned int capacity, 
 			add(verdicts, capacity, count, failed, &verdict);
 			continue;
 		}
-		for (rule = 0; rule < MERCURY_RULE_COUNT; rule++) {
-			verdict = mercury_judge(&mercury_rules[rule], &visit->facts, cpu);
-			strscpy(verdict.detail, mercury_rules[rule].what, sizeof(verdict.detail));
+		for (rule = 0; rule < set->count; rule++) {
+			verdict = mercury_judge(&set->rules[rule], &visit->facts, cpu);
+			strscpy(verdict.detail, set->rules[rule].what, sizeof(verdict.detail));
 			add(verdicts, capacity, count, failed, &verdict);
-			if (verdict.requirement == MERCURY_REQUIREMENT_EXTENSION &&
+			/* What is not there or not to be had cannot be looked at. */
+			if (verdict.requirement <= MERCURY_REQUIREMENT_ENABLED &&
 			    verdict.outcome == MERCURY_OUTCOME_FAIL)
 				break;
 		}
@@ -135,7 +99,7 @@ static int locked_down(void)
 /* What attach looks at first; the first failure, or 0. */
 int mercury_preflight(struct mercury_verdict *first_failure)
 {
-	unsigned int capacity = num_possible_cpus() * MERCURY_RULE_COUNT, count = 0, failed = 0, index;
+	unsigned int capacity = num_possible_cpus() * mercury_rules()->count, count = 0, failed = 0, index;
 	struct mercury_verdict *verdicts;
 	int error = 0;
 

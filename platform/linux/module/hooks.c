@@ -11,14 +11,19 @@
  * again.
  *
  * Sleep: detach before the machine sleeps, keep the memory, attach afterwards.
- * Reboot, power-off and ordinary kexec: detach.
+ * Reboot, power-off and ordinary kexec: detach. Where a deep idle state would
+ * lose Mercury, none is entered while it is there.
+ *
+ * Memory that is added: mapped before it goes online, or not let online.
  */
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/cpuhotplug.h>
+#include <linux/memory.h>
 #include <linux/module.h>
 #include <linux/notifier.h>
 #include <linux/percpu.h>
+#include <linux/pm_qos.h>
 #include <linux/reboot.h>
 #include <linux/suspend.h>
 #include <linux/version.h>
@@ -89,24 +94,10 @@ static unsigned int retries_left;
 static void retry(struct work_struct *work);
 static DECLARE_DELAYED_WORK(retry_work, retry);
 
-/* Whether this CPU is as the ones that attach looked at. */
-static bool fits(void)
-{
-	struct mercury_facts facts;
-	unsigned int rule;
-
-	mercury_facts_read(&facts);
-	for (rule = 0; rule < MERCURY_RULE_COUNT; rule++)
-		if (mercury_judge(&mercury_rules[rule], &facts, 0).outcome == MERCURY_OUTCOME_FAIL)
-			return false;
-	return facts.address_bits >= mercury_machine.address_bits &&
-	       facts.huge_leaves >= mercury_machine.huge_leaves;
-}
-
 /* On the CPU itself. */
 static bool take_in(int cpu)
 {
-	u64 error = mercury_is_guest() ? 0 : fits() ? mercury_enter_here() : MERCURY_ERROR_UNSUPPORTED;
+	u64 error = mercury_is_guest() ? 0 : mercury_fits() ? mercury_enter_here() : MERCURY_ERROR_UNSUPPORTED;
 
 	if (error) {
 		per_cpu(why_native, cpu) = MERCURY_EVENT_HOTPLUG_FAILED;
@@ -271,6 +262,63 @@ static int reboot_callback(struct notifier_block *block, unsigned long event, vo
 static struct notifier_block power_block = { .notifier_call = power_callback };
 static struct notifier_block reboot_block = { .notifier_call = reboot_callback, .priority = INT_MAX };
 
+/* ---- idle ---- */
+
+/*
+ * Where an idle state may lose what the image put into the CPU, only those are
+ * entered that lose nothing: none of the others answers within no time.
+ */
+static struct pm_qos_request idle_lightly;
+
+static void hold_idle(void)
+{
+	if (MERCURY_IDLES_LIGHTLY && !cpu_latency_qos_request_active(&idle_lightly))
+		cpu_latency_qos_add_request(&idle_lightly, 0);
+}
+
+static void let_idle(void)
+{
+	if (cpu_latency_qos_request_active(&idle_lightly))
+		cpu_latency_qos_remove_request(&idle_lightly);
+}
+
+/* ---- memory ---- */
+
+/*
+ * A kernel whose own memory faults in the nested map dies of it, and whether
+ * frames for its tables are left only the image knows. So each leaf is mapped
+ * here, while the kernel can still be told no. The lock of the machine is not
+ * taken: whoever holds it may wait for this chain. On this CPU, with its IRQs
+ * off, the answer is true whatever the others do. A CPU that is native knows
+ * nothing of the map: in the middle of a switch, and on a mixed machine,
+ * memory waits.
+ */
+static int memory_callback(struct notifier_block *block, unsigned long event, void *data)
+{
+	const struct memory_notify *what = data;
+	u64 at = PFN_PHYS(what->start_pfn), end = at + PFN_PHYS(what->nr_pages);
+
+	if (event != MEM_GOING_ONLINE)
+		return NOTIFY_DONE;
+	while (at < end) {
+		struct mercury_visit visit = {
+			.kind = MERCURY_VISIT_CALL, .number = MERCURY_CALL_COVER, .arguments = { at },
+		};
+
+		mercury_visit_here(&visit);
+		if (!mercury_succeeded(visit.status)) {
+			int error = mercury_answered(visit.status) ? ENOMEM : EBUSY;
+
+			mercury_note(MERCURY_EVENT_MEMORY_REFUSED, MERCURY_WARNING, -1, at, error, 0, 0);
+			return notifier_from_errno(-error);
+		}
+		at = max_t(u64, visit.words[0], at + PAGE_SIZE);
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block memory_block = { .notifier_call = memory_callback };
+
 /* ---- setting and clearing ---- */
 
 int mercury_hooks_set(void)
@@ -281,11 +329,12 @@ int mercury_hooks_set(void)
 	mercury_hooks_clear();
 	for_each_possible_cpu(cpu)
 		per_cpu(why_native, cpu) = 0;
+	hold_idle();
 	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC :
 		cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "mercury:online", cpu_up_callback,
 					  cpu_down_callback);
 	if (error < 0)
-		return error;
+		goto fail;
 	hotplug_state = error;
 	mercury_machine.hotplug_states = 1;
 	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC : register_pm_notifier(&power_block);
@@ -293,6 +342,10 @@ int mercury_hooks_set(void)
 		goto fail;
 	mercury_machine.notifiers++;
 	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC : register_reboot_notifier(&reboot_block);
+	if (error)
+		goto fail;
+	mercury_machine.notifiers++;
+	error = mercury_inject(MERCURY_POINT_HOOKS, -1) ? -ENOSPC : register_memory_notifier(&memory_block);
 	if (error)
 		goto fail;
 	mercury_machine.notifiers++;
@@ -304,7 +357,9 @@ fail:
 
 void mercury_hooks_clear(void)
 {
-	if (mercury_machine.notifiers == 2)
+	if (mercury_machine.notifiers == 3)
+		unregister_memory_notifier(&memory_block);
+	if (mercury_machine.notifiers >= 2)
 		unregister_reboot_notifier(&reboot_block);
 	if (mercury_machine.notifiers)
 		unregister_pm_notifier(&power_block);
@@ -312,6 +367,7 @@ void mercury_hooks_clear(void)
 	if (mercury_machine.hotplug_states)
 		cpuhp_remove_state_nocalls(hotplug_state);
 	mercury_machine.hotplug_states = 0;
+	let_idle();
 	cancel_delayed_work(&retry_work);
 }
 

@@ -55,7 +55,7 @@ int mercury_image_load(struct mercury_image *image, struct mercury_verdict *verd
 				    "bytes; not an image of Mercury, or cut off in its header");
 		goto refuse;
 	}
-	if (strncmp(header->architecture, "x86_64", sizeof(header->architecture))) {
+	if (strncmp(header->architecture, MERCURY_ARCHITECTURE, sizeof(header->architecture))) {
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_ARCHITECTURE, -1, ENOEXEC, 0, "");
 		memcpy(verdict->detail, header->architecture, sizeof(header->architecture));
 		goto refuse;
@@ -67,7 +67,7 @@ int mercury_image_load(struct mercury_image *image, struct mercury_verdict *verd
 		goto refuse;
 	}
 	if (size != header->file_bytes || header->base != MERCURY_IMAGE_BASE ||
-	    header->memory_bytes < size || header->memory_bytes > (1 << 20) || !segments_fit(header)) {
+	    header->memory_bytes < size || header->memory_bytes > (1 << 20) || header->entry - header->base >= size || !segments_fit(header)) {
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_WHOLE, -1, ENOEXEC, size,
 				    "bytes in the file; the header says otherwise");
 		verdict->expected = header->file_bytes;

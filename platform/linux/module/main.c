@@ -13,7 +13,6 @@
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/cpu.h>
-#include <asm/tsc.h>
 #include <linux/io.h>
 
 #include "mercury.h"
@@ -61,12 +60,12 @@ static int do_info(struct mercury_info *info)
 	memset(info, 0, sizeof(*info));
 	info->abi = MERCURY_ABI_VERSION;
 	info->testing = MERCURY_IS_TESTING;
-	strscpy(info->architecture, "x86_64", sizeof(info->architecture));
+	strscpy(info->architecture, MERCURY_ARCHITECTURE, sizeof(info->architecture));
 	strscpy(info->backend, mercury_backend(), sizeof(info->backend));
 	strscpy(info->image_name, MERCURY_IMAGE_NAME, sizeof(info->image_name));
 	memcpy(info->image_sha256, mercury_image_sha256, sizeof(info->image_sha256));
 	strscpy(info->version, MERCURY_VERSION, sizeof(info->version));
-	info->tsc_khz = tsc_khz;
+	info->tsc_khz = mercury_ticks_khz();
 	return 0;
 }
 
@@ -388,7 +387,10 @@ struct miscdevice mercury_device = {
 
 static int __init start(void)
 {
-	int error = mercury_report_init();
+	int error;
+
+	mercury_backend_choose();
+	error = mercury_report_init();
 
 	if (error)
 		return error;

@@ -3,7 +3,7 @@
  * mercury.ko: what its files know of each other.
  *
  *   main.c     the device, its ioctls, the module's life
- *   facts.c    what the CPUs are, read on each of them
+ *   facts.c    whether the CPUs and the kernel will do
  *   image.c    the hypervisor's image: found, checked, held while it is copied
  *   lend.c     frames lent by the kernel, numbered through
  *   tables.c   the image's own page tables
@@ -12,6 +12,18 @@
  *   hooks.c    hot-plug, suspend, reboot, the rope
  *   report.c   status, log, samples, proofs
  *   testing.c  builds for tests: failures and defects on purpose
+ *
+ * and in a folder for each architecture, x86 and arm64:
+ *
+ *   arch.h     clock, entries of the image's tables, caches
+ *   rules.h    what a CPU must be (preflight.h)
+ *   cpu.c      what a CPU is, and what is noted of it at the door
+ *   door.S     the door itself, and hypercalls
+ *
+ * and for Intel VMX:
+ *
+ *   x86/door_vmx.S, pad.c, mercury_pad.h   its door, and where NMIs land meanwhile
+ *   x86/trampoline.h   what both doors have alike
  */
 #ifndef MERCURY_H
 #define MERCURY_H
@@ -22,10 +34,11 @@
 
 #include "mercury_abi.h"
 #include "mercury_door.h"
+#include "arch.h"
 #include "preflight.h"
 #include "testing.h"
 
-#define MERCURY_IMAGE_NAME "mercury/mercury-x86_64.img"
+#define MERCURY_IMAGE_NAME "mercury/mercury-" MERCURY_ARCHITECTURE ".img"
 #define MERCURY_DEADLINE_MS 5000
 
 /* ---- lend.c ---- */
@@ -61,13 +74,11 @@ struct mercury_tables {
 	unsigned int next, end;		/* frames for tables */
 	unsigned int levels;
 	u64 *root;
-	u64 no_execute;
 };
 
 #define MERCURY_MAP_WRITE 1u
 #define MERCURY_MAP_EXECUTE 2u
 
-unsigned int mercury_levels(void);	/* of the kernel's tables, and so of ours */
 unsigned int mercury_tables_needed(unsigned int image_frames, unsigned int cpus, unsigned int frames);
 int mercury_tables_begin(struct mercury_tables *tables, struct mercury_lent *lent,
 			 unsigned int first, unsigned int count);
@@ -75,9 +86,17 @@ int mercury_tables_map(struct mercury_tables *tables, u64 virtual, u64 physical,
 /* The last table over this address, made if need be; its frame's number. */
 int mercury_tables_leaf(struct mercury_tables *tables, u64 virtual, unsigned int *frame);
 
-/* ---- facts.c ---- */
+/* ---- cpu.c ---- */
 void mercury_facts_read(struct mercury_facts *facts);	/* on this CPU */
-const char *mercury_backend(void);
+const char *mercury_backend(void);	/* "" if a hypercall must not even be tried */
+void mercury_backend_choose(void);	/* when the module is loaded */
+void mercury_note_cpu(struct mercury_door *door);
+int mercury_prepare_cpu(struct mercury_door *door, struct mercury_tables *tables);
+unsigned long mercury_disarm(void);
+void mercury_arm(unsigned long disarmed);
+
+/* ---- facts.c ---- */
+bool mercury_fits(void);	/* this CPU, by hot-plug */
 int mercury_preflight(struct mercury_verdict *first_failure);
 unsigned int mercury_check(struct mercury_verdict *verdicts, unsigned int capacity, unsigned int *failed);
 void mercury_verdict_set(struct mercury_verdict *verdict, u32 requirement, s32 cpu, int error,
@@ -193,17 +212,16 @@ enum {
 	MERCURY_EVENT_KEPT = 76,
 	MERCURY_EVENT_ARRIVAL_LATE = 77,
 	MERCURY_EVENT_DRY_RUN = 78,
+	MERCURY_EVENT_MEMORY_REFUSED = 79,
 };
 enum { MERCURY_ERROR = 1, MERCURY_WARNING = 2, MERCURY_INFORMATION = 3, MERCURY_DETAIL = 4 };
 
 /* ---- door.S ---- */
-u64 mercury_door(struct mercury_door *door);
 #define MERCURY_CALL_CHANGED (MERCURY_CALL_BASE | 0xff)
 u64 mercury_call(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
 #ifdef MERCURY_TESTING
-/* The same; MERCURY_CALL_CHANGED if RBX, RBP or R12 to R15 came back changed. */
+/* The same; MERCURY_CALL_CHANGED if a register that it must keep came back changed. */
 u64 mercury_call_guarded(u64 number, u64 argument, u64 words[MERCURY_CALL_WORDS]);
 #endif
-extern char mercury_door_exit[];
 
 #endif

@@ -11,12 +11,14 @@
 #define MERCURY_DOOR_ABI 1
 #define MERCURY_IMAGE_MAGIC 0x005952554352454d
 
+/* Where the window begins, the backends, and what is noted of a CPU on its
+ * way in: by architecture. */
+#include "noted.h"
+
 #define MERCURY_CPU_OFFSET 0x10000000
 #define MERCURY_CPU_STRIDE 0x10000
 #define MERCURY_FRAME_OFFSET 0x20000000
 #define MERCURY_PEEK_OFFSET 0x30000000
-/* x86: arch/x86_64/src/window.rs */
-#define MERCURY_IMAGE_BASE 0x40000000
 #define MERCURY_CPU_BASE (MERCURY_IMAGE_BASE + MERCURY_CPU_OFFSET)
 #define MERCURY_FRAME_BASE (MERCURY_IMAGE_BASE + MERCURY_FRAME_OFFSET)
 #define MERCURY_PEEK_BASE (MERCURY_IMAGE_BASE + MERCURY_PEEK_OFFSET)
@@ -31,8 +33,6 @@
 #define MERCURY_OPERATION_ENTER 3
 #define MERCURY_OPERATION_LOG 4
 
-#define MERCURY_BACKEND_SVM 1
-
 #define MERCURY_CALL_BASE 0x4d45524300000000
 #define MERCURY_CALL_NULL 0
 #define MERCURY_CALL_STATUS 1
@@ -44,6 +44,7 @@
 #define MERCURY_CALL_RESTORE 7
 #define MERCURY_CALL_COUNTERS 8
 #define MERCURY_CALL_MEMORY 9
+#define MERCURY_CALL_COVER 10
 #define MERCURY_CALL_WORDS 8
 
 /* Errors of the image that the module acts upon (hal/src/error.rs). */
@@ -60,37 +61,9 @@
 #define MERCURY_DOOR_OWN 104
 #define MERCURY_DOOR_HOST_ROOT 112
 #define MERCURY_DOOR_HOST_ENTRY 120
-#define MERCURY_DOOR_STACK_POINTER 144
-#define MERCURY_DOOR_INSTRUCTION_POINTER 152
-#define MERCURY_DOOR_FLAGS 160
-#define MERCURY_DOOR_ROOT 168
-#define MERCURY_DOOR_CONTROL4 176
-#define MERCURY_DOOR_EXTENDED_FEATURES 184
-#define MERCURY_DOOR_GDTR 192
-#define MERCURY_DOOR_IDTR 208
-#define MERCURY_DOOR_HOST_CONTROL4 288
 
 #ifndef __ASSEMBLY__
 #include <linux/types.h>
-
-struct mercury_segment {
-	__u64 selector;
-	__u64 descriptor;
-};
-
-/* x86: arch/x86_64/src/noted.rs */
-struct mercury_noted {
-	__u64 stack_pointer;
-	__u64 instruction_pointer;
-	__u64 flags;
-	__u64 root;
-	__u64 control4;
-	__u64 extended_features;
-	__u64 gdtr[2];
-	__u64 idtr[2];
-	struct mercury_segment segments[4];	/* CS, SS, DS, ES */
-	__u64 host_control4;
-};
 
 struct mercury_door {
 	__u64 operation;

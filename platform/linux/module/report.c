@@ -14,8 +14,6 @@
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
-#include <asm/msr.h>
-#include <asm/tsc.h>
 
 #include "mercury.h"
 
@@ -58,7 +56,7 @@ static void append(struct mercury_record record)
 void mercury_note(u16 event, u8 level, int cpu, u64 a, u64 b, u64 c, u64 d)
 {
 	append((struct mercury_record) {
-		.ticks = rdtsc(), .event = event, .level = level, .origin = 1, .cpu = cpu,
+		.ticks = mercury_ticks(), .event = event, .level = level, .origin = 1, .cpu = cpu,
 		.arguments = { a, b, c, d },
 	});
 }

@@ -20,8 +20,6 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/firmware.h>
-#include <linux/vmalloc.h>
-#include <asm/msr.h>
 
 #include "mercury.h"
 #include "walk.h"
@@ -58,6 +56,14 @@ static int refuse(struct preparation *preparation, u32 requirement, int error, u
 {
 	mercury_verdict_set(preparation->refusal, requirement, -1, error, read, detail);
 	return -error;
+}
+
+/* Where the image is entered. */
+static u64 entry_physical(const struct preparation *preparation)
+{
+	u64 offset = preparation->image.header->entry - MERCURY_IMAGE_BASE;
+
+	return frame_physical(offset / PAGE_SIZE) + offset % PAGE_SIZE;
 }
 
 /* Copies the image, and maps it and everything else where door.rs says. */
@@ -99,9 +105,10 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 	error |= mercury_tables_leaf(tables, MERCURY_PEEK_BASE + (u64)cpu * PAGE_SIZE, &ignored);
 	door->own = base;
 	door->host_root = virt_to_phys(tables->root);
-	door->host_entry = preparation->image.header->entry;
-	door->way_out = (u64)mercury_door_exit;
-	door->backend = MERCURY_BACKEND_SVM;
+	door->host_entry = mercury_host_entry(preparation->image.header->entry, entry_physical(preparation));
+	door->way_out = mercury_way_out();
+	door->backend = mercury_backend_number();
+	error |= mercury_prepare_cpu(door, tables);
 	door->control_block = frame_physical(cpu_frame(preparation, cpu, 1));
 	machine.doors[cpu] = door;
 	return error;
@@ -111,8 +118,7 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 static int build_tables(struct preparation *preparation)
 {
 	struct mercury_tables tables;
-	/* mercury_door lies in the same page. */
-	u64 trampoline = (u64)mercury_door_exit & PAGE_MASK;
+	u64 shared, physical;
 	unsigned int cpu, frame;
 	int error;
 
@@ -131,8 +137,10 @@ static int build_tables(struct preparation *preparation)
 	for (frame = preparation->first_table; frame < machine.lent.frames; frame++)
 		error |= mercury_tables_map(&tables, MERCURY_FRAME_BASE + (u64)frame * PAGE_SIZE,
 					    frame_physical(frame), MERCURY_MAP_WRITE);
-	error |= mercury_tables_map(&tables, trampoline,
-				    PFN_PHYS(vmalloc_to_pfn((void *)trampoline)), MERCURY_MAP_EXECUTE);
+	shared = mercury_shared_page(entry_physical(preparation), &physical);
+	error |= mercury_tables_map(&tables, shared, physical, MERCURY_MAP_EXECUTE);
+	for (frame = 0; frame < machine.image_frames; frame++)
+		mercury_publish(mercury_frame(&machine.lent, frame), PAGE_SIZE);
 	return error;
 }
 
@@ -226,7 +234,8 @@ static int prepare_with(struct preparation *preparation, unsigned int free, u64 
 	int error;
 
 	*image_error = 0;
-	estimate = mercury_tables_needed(machine.image_frames, machine.cpus, fixed + free + 64);
+	estimate = mercury_tables_needed(machine.image_frames, machine.cpus, fixed + free + 64) +
+		   mercury_more_tables(machine.cpus);
 	machine.table_frames = estimate;
 	preparation->first_table = fixed;
 	preparation->parameters_frame = fixed + estimate;
@@ -447,7 +456,7 @@ int mercury_switch_in(struct mercury_verdict *refusal, bool for_user)
 					    MERCURY_DEADLINE_MS, "ms waited for the CPU");
 		else if (stroll->status == MERCURY_ERROR_EXTENSION_TAKEN)
 			mercury_verdict_set(refusal, MERCURY_REQUIREMENT_FREE, result.cpu, EBUSY,
-					    stroll->status, "EFER bit 12 (SVME) set since the probe");
+					    stroll->status, MERCURY_TAKEN_BETWEEN);
 		else
 			mercury_verdict_set(refusal, MERCURY_REQUIREMENT_ENTRY, result.cpu, result.error,
 					    stroll->status, "error of the image at the entry");
@@ -588,7 +597,7 @@ static int commit(struct mercury_verdict *refusal)
 
 int mercury_attach(u32 flags, struct mercury_verdict *refusal)
 {
-	u64 begin = rdtsc();
+	u64 begin = mercury_ticks();
 	int error;
 
 	if (machine.stage != MERCURY_STAGE_NATIVE) {
@@ -618,13 +627,13 @@ int mercury_attach(u32 flags, struct mercury_verdict *refusal)
 		return error;
 	machine.attaches++;
 	mercury_note(MERCURY_EVENT_ATTACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
-	mercury_sample(MERCURY_SAMPLE_ATTACH_CALL, U32_MAX, begin, rdtsc());
+	mercury_sample(MERCURY_SAMPLE_ATTACH_CALL, U32_MAX, begin, mercury_ticks());
 	return 0;
 }
 
 int mercury_detach(struct mercury_verdict *refusal)
 {
-	u64 begin = rdtsc();
+	u64 begin = mercury_ticks();
 	int error = 0;
 
 	if (machine.stage == MERCURY_STAGE_NATIVE) {
@@ -653,7 +662,7 @@ int mercury_detach(struct mercury_verdict *refusal)
 	}
 	machine.detaches++;
 	mercury_note(MERCURY_EVENT_DETACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
-	mercury_sample(MERCURY_SAMPLE_DETACH_CALL, U32_MAX, begin, rdtsc());
+	mercury_sample(MERCURY_SAMPLE_DETACH_CALL, U32_MAX, begin, mercury_ticks());
 	module_put(THIS_MODULE);
 	if (machine.changed_registers) {
 		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_ENTRY, -1, EBADMSG, machine.changed_registers,

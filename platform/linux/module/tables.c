@@ -2,25 +2,13 @@
 /*
  * The page tables under which the image runs. They map the image, the CPUs'
  * areas, the lent frames and the trampoline's page, and nothing else of the
- * kernel (layout: hal/src/door.rs). As deep as the kernel's own tables, because
- * CR4.LA57 cannot change in long mode.
+ * kernel (layout: hal/src/door.rs). How deep they are and what an entry looks
+ * like is the architecture's (arch.h).
  */
 #include <linux/io.h>
 #include <linux/mm.h>
-#include <asm/processor-flags.h>
-#include <asm/pgtable_types.h>
 
 #include "mercury.h"
-
-#define PRESENT 1ull
-#define WRITABLE 2ull
-#define ACCESSED_DIRTY (1ull << 5 | 1ull << 6)
-#define ADDRESS 0x000ffffffffff000ull
-
-unsigned int mercury_levels(void)
-{
-	return __read_cr4() & X86_CR4_LA57 ? 5 : 4;
-}
 
 unsigned int mercury_tables_needed(unsigned int image_frames, unsigned int cpus, unsigned int frames)
 {
@@ -50,7 +38,6 @@ int mercury_tables_begin(struct mercury_tables *tables, struct mercury_lent *len
 	tables->next = first;
 	tables->end = first + count;
 	tables->levels = mercury_levels();
-	tables->no_execute = boot_cpu_has(X86_FEATURE_NX) ? 1ull << 63 : 0;
 	tables->root = new_table(tables, &frame);
 	return tables->root ? 0 : -ENOSPC;
 }
@@ -64,13 +51,13 @@ static u64 *leaf_table(struct mercury_tables *tables, u64 virtual, unsigned int 
 		u64 *entry = &table[virtual >> (12 + 9 * level) & 511];
 
 		if (*entry) {
-			table = phys_to_virt(*entry & ADDRESS);
+			table = phys_to_virt(*entry & MERCURY_ENTRY_ADDRESS);
 			continue;
 		}
 		table = new_table(tables, &frame);
 		if (!table)
 			return NULL;
-		*entry = virt_to_phys(table) | PRESENT | WRITABLE | ACCESSED_DIRTY;
+		*entry = mercury_table_entry(virt_to_phys(table));
 	}
 	if (leaf_frame)
 		*leaf_frame = frame;
@@ -80,15 +67,15 @@ static u64 *leaf_table(struct mercury_tables *tables, u64 virtual, unsigned int 
 int mercury_tables_map(struct mercury_tables *tables, u64 virtual, u64 physical, unsigned int flags)
 {
 	u64 *table = leaf_table(tables, virtual, NULL);
-	u64 entry = physical | PRESENT | ACCESSED_DIRTY;
+	u64 *entry;
 
 	if (!table)
 		return -ENOSPC;
-	if (flags & MERCURY_MAP_WRITE)
-		entry |= WRITABLE;
-	if (!(flags & MERCURY_MAP_EXECUTE))
-		entry |= tables->no_execute;
-	table[virtual >> 12 & 511] = entry;
+	entry = &table[virtual >> 12 & 511];
+	/* The shared page lies where it lies: never on top of something else. */
+	if (*entry)
+		return -EADDRINUSE;
+	*entry = mercury_leaf_entry(physical, flags & MERCURY_MAP_WRITE, flags & MERCURY_MAP_EXECUTE);
 	return 0;
 }
 

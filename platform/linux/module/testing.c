@@ -54,10 +54,7 @@ bool mercury_inject(enum mercury_point point, int cpu)
 }
 
 /* The facts by name, in the order of struct mercury_facts. */
-static const char *const facts_names[] = {
-	"cpuid_extension", "cpuid_stage2", "vm_cr", "efer", "sev_status", "syscfg",
-	"host_encryption", "cr4", "s_cet", "address_bits", "huge_leaves", "broadcast_flush",
-};
+static const char *const facts_names[] = { MERCURY_FACT_NAMES };
 static_assert(ARRAY_SIZE(facts_names) == MERCURY_FACT_COUNT);
 
 void mercury_override(struct mercury_facts *facts, int cpu)
@@ -87,21 +84,16 @@ void mercury_override(struct mercury_facts *facts, int cpu)
 	}
 }
 
-/* The image's mutants by name, from 1 (arch/x86_64/src/mutant.rs), and the
- * module's own behind them. */
-static const char *const mutants[] = {
-	"gdt_limit", "idt_limit", "ldtr", "dr7", "gpr", "xmm", "pat", "cr4", "tsc_offset", "fs_base",
-	"cr2", "sfmask", "sysenter", "hsave", "svme", "ds", "kernel_gs_base", "cr0_ts", "hole_length",
-	"page_leak", "notifier_leak",
-};
-#define IMAGE_MUTANTS 19
+/* The image's mutants by name, from 1, and the module's own behind them. */
+static const char *const image_mutants[] = { MERCURY_IMAGE_MUTANTS };
+static const char *const mutants[] = { MERCURY_IMAGE_MUTANTS, "page_leak", "notifier_leak" };
 
 u64 mercury_mutant(void)
 {
 	unsigned int index;
 
-	for (index = 0; index < IMAGE_MUTANTS; index++)
-		if (sysfs_streq(mutant, mutants[index]))
+	for (index = 0; index < ARRAY_SIZE(image_mutants); index++)
+		if (sysfs_streq(mutant, image_mutants[index]))
 			return index + 1;
 	return 0;
 }

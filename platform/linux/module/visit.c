@@ -15,11 +15,6 @@
 #include <linux/percpu.h>
 #include <linux/sched.h>
 #include <linux/smp.h>
-#include <asm/desc.h>
-#include <asm/msr.h>
-#include <asm/processor-flags.h>
-#include <asm/special_insns.h>
-#include <asm/tlbflush.h>
 
 #include "mercury.h"
 
@@ -32,45 +27,6 @@ struct slot {
 };
 
 static DEFINE_PER_CPU(struct slot, slots);
-
-/* The descriptor behind a selector, 0 for a null one: the image cannot read
- * the kernel's tables. */
-static u64 descriptor(unsigned int selector, const struct desc_ptr *gdt)
-{
-	u64 base = gdt->address, limit = gdt->size;
-
-	if (!(selector & ~7u) && !(selector & 4))
-		return 0;
-	if (selector & 4) {
-		const struct desc_struct *ldt;
-		u16 ldtr;
-
-		asm("sldt %0" : "=r"(ldtr));
-		if (!(ldtr & ~7u))
-			return 0;
-		ldt = (const void *)(gdt->address + (ldtr & ~7u));
-		base = get_desc_base(ldt) | (u64)((const u32 *)ldt)[2] << 32;
-		limit = get_desc_limit(ldt);
-	}
-	/* A selector may outlive its descriptor. */
-	return (selector | 7) <= limit ? *(const u64 *)(base + (selector & ~7u)) : 0;
-}
-
-static void note_segments(struct mercury_door *door)
-{
-	struct desc_ptr gdt;
-	unsigned int selectors[4], segment;
-
-	native_store_gdt(&gdt);
-	asm("mov %%cs, %0" : "=r"(selectors[0]));
-	asm("mov %%ss, %0" : "=r"(selectors[1]));
-	asm("mov %%ds, %0" : "=r"(selectors[2]));
-	asm("mov %%es, %0" : "=r"(selectors[3]));
-	for (segment = 0; segment < 4; segment++) {
-		door->noted.segments[segment].selector = selectors[segment] & 0xffff;
-		door->noted.segments[segment].descriptor = descriptor(selectors[segment] & 0xffff, &gdt);
-	}
-}
 
 /* In a build for tests, with a look at the registers that a call must keep. */
 static u64 mercury_detach_call(u64 *words)
@@ -90,8 +46,7 @@ static u64 through_door(u64 operation, const u64 arguments[4], u64 words[8])
 
 	door->operation = operation;
 	memcpy(door->arguments, arguments, sizeof(door->arguments));
-	door->noted.host_control4 = __read_cr4() & (X86_CR4_PAE | X86_CR4_LA57 | X86_CR4_MCE);
-	note_segments(door);
+	mercury_note_cpu(door);
 	result = mercury_door(door);
 	/* As a guest, the door reads zero; only a native call has words. */
 	if (operation == MERCURY_OPERATION_LOG)
@@ -106,31 +61,10 @@ static void null_calls(struct mercury_visit *visit)
 	visit->status = mercury_call(MERCURY_CALL_BASE | MERCURY_CALL_NULL, 0, visit->words);
 	if (!mercury_succeeded(visit->status))
 		return;
-	visit->begin = rdtsc();
+	visit->begin = mercury_ticks();
 	while (count--)
 		mercury_call(MERCURY_CALL_BASE | MERCURY_CALL_NULL, 0, visit->words);
-	visit->end = rdtsc();
-}
-
-/*
- * Breakpoints are put aside while the image runs: its addresses are a user's
- * too, and a debugger's watchpoint on one of them must not fire in it.
- */
-static unsigned long disarm(void)
-{
-	unsigned long dr7;
-
-	asm volatile("mov %%db7, %0" : "=r"(dr7));
-	if (!(dr7 & 0xff))
-		return 0;
-	asm volatile("mov %0, %%db7" : : "r"(0x400ul));
-	return dr7;
-}
-
-static void arm(unsigned long dr7)
-{
-	if (dr7)
-		asm volatile("mov %0, %%db7" : : "r"(dr7));
+	visit->end = mercury_ticks();
 }
 
 static void carry_out(struct mercury_visit *visit)
@@ -142,9 +76,9 @@ static void carry_out(struct mercury_visit *visit)
 
 	if (enters || leaves)
 		mercury_observe_before(cpu, leaves);
-	visit->begin = rdtsc();
+	visit->begin = mercury_ticks();
 	if (leaves || visit->kind == MERCURY_VISIT_DOOR)
-		breakpoints = disarm();
+		breakpoints = mercury_disarm();
 	switch (visit->kind) {
 	case MERCURY_VISIT_FACTS:
 		mercury_facts_read(&visit->facts);
@@ -164,9 +98,9 @@ static void carry_out(struct mercury_visit *visit)
 		null_calls(visit);
 		break;
 	}
-	arm(breakpoints);
+	mercury_arm(breakpoints);
 	if (visit->kind != MERCURY_VISIT_NULL_CALLS)
-		visit->end = rdtsc();
+		visit->end = mercury_ticks();
 	if (enters || leaves)
 		mercury_observe_after(cpu, leaves, visit->status & 0xffff);
 }

@@ -2,14 +2,21 @@
 /*
  * /proc/mercury_test: write a command, read its answer from the same open file.
  *
- *   state CPU			registers that belong to the CPU
  *   observer on|off|report	watch every switch of mercury.ko
- *   observer take CPU		set EFER.SVME there after Mercury's probe; -1: no more
+ *   observer take CPU		x86: set EFER.SVME there after Mercury's probe; -1: no more
+ *   state CPU			registers that belong to the CPU
  *   hole CPU ADDRESS STORE	touch one of Mercury's frames in a given way
- *   instruction CPU NAME [RAX]	a virtualization instruction, and what it raised
+ *   instruction CPU NAME ...	an instruction of the virtualization extension, what it did
+ *
+ * x86 (x86/instructions.c, nmi.c, touch.c):
  *   msr read CPU NUMBER | msr write CPU NUMBER VALUE
  *   nmi on|off|report		count NMIs, CPU by CPU
  *   touch CPU ADDRESS read|write	a physical address that is nobody's; CPU -1: all at once
+ *
+ * ARM64 (arm64/el2.c, window.c):
+ *   el2 CPU			registers of EL2, read there by way of Linux's stub
+ *   el2-write CPU NAME VALUE	one of them, where the machine can go on with it
+ *   mmap			the physical page at the offset, to be touched in user mode
  *
  * Answers are lines of `name value` pairs, so that a shell can read them:
  *   exec 3<>/proc/mercury_test; echo state 0 >&3; cat <&3
@@ -28,19 +35,6 @@
 
 #define FILE_NAME "mercury_test"
 #define LONGEST_COMMAND 128
-
-static const struct {
-	const char *name;
-	int (*run)(const char *words, struct answer *answer);
-} commands[] = {
-	{ "state ", command_state },
-	{ "observer ", command_observer },
-	{ "hole ", command_hole },
-	{ "instruction ", command_instruction },
-	{ "msr ", command_msr },
-	{ "nmi ", command_nmi },
-	{ "touch ", command_touch },
-};
 
 /* One command at a time: some of them own pages or registers. */
 static DEFINE_MUTEX(one_at_a_time);
@@ -93,12 +87,25 @@ static int release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+static int run(const char *line, struct answer *answer)
+{
+	static const struct command watching = { "observer ", command_observer };
+	const struct command *command = arch_commands;
+
+	if (!strncmp(line, watching.name, strlen(watching.name)))
+		return watching.run(line + strlen(watching.name), answer);
+	for (; command->name; command++)
+		if (!strncmp(line, command->name, strlen(command->name)))
+			return command->run(line + strlen(command->name), answer);
+	return -EINVAL;
+}
+
 static ssize_t write(struct file *file, const char __user *from, size_t count, loff_t *at)
 {
 	struct answer *answer = file->private_data;
 	char text[LONGEST_COMMAND];
 	char *line;
-	int index, error = -EINVAL;
+	int error;
 
 	if (count >= sizeof(text))
 		return -EINVAL;
@@ -113,15 +120,7 @@ static ssize_t write(struct file *file, const char __user *from, size_t count, l
 	/* The answer is read from its start, whatever was read before. */
 	answer->used = 0;
 	*at = 0;
-	error = -EINVAL;
-	for (index = 0; index < ARRAY_SIZE(commands); index++) {
-		size_t length = strlen(commands[index].name);
-
-		if (!strncmp(line, commands[index].name, length)) {
-			error = commands[index].run(line + length, answer);
-			break;
-		}
-	}
+	error = run(line, answer);
 	mutex_unlock(&one_at_a_time);
 	return error ? error : count;
 }
@@ -139,6 +138,7 @@ static const struct proc_ops operations = {
 	.proc_write = write,
 	.proc_release = release,
 	.proc_lseek = noop_llseek,
+	.proc_mmap = arch_mmap,
 };
 
 static int __init start(void)
@@ -150,7 +150,7 @@ static void __exit stop(void)
 {
 	remove_proc_entry(FILE_NAME, NULL);
 	observer_stop();
-	nmi_stop();
+	arch_stop();
 }
 
 module_init(start);

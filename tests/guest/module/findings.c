@@ -72,10 +72,10 @@ static void name_finding(int which, char *name, size_t size)
 	else if (which < FINDING_VECTOR)
 		snprintf(name, size, "%s-since-attach",
 			 cpu_register_names[which - FINDING_SINCE_ATTACH]);
-	else if (which < FINDING_SVME)
-		snprintf(name, size, "xmm%d", which - FINDING_VECTOR);
+	else if (which < FINDING_VIEW)
+		snprintf(name, size, "%s%d", arch_vector_name, which - FINDING_VECTOR);
 	else
-		snprintf(name, size, "%s", which == FINDING_SVME ? "svme" : "tsc");
+		snprintf(name, size, "%s", which == FINDING_VIEW ? arch_view_name : "clock");
 }
 
 static void report(struct answer *answer)

@@ -14,9 +14,11 @@
 #define MERCURY_TEST_H
 
 #include <linux/types.h>
-#include <asm/asm.h>
 
-/* An answer under construction: one page of text, cut where it is full. */
+struct file;
+struct vm_area_struct;
+
+/* An answer under construction: some pages of text, cut where they are full. */
 struct answer {
 	char *text;
 	size_t size;
@@ -28,57 +30,24 @@ __printf(2, 3) void answer_add(struct answer *answer, const char *format, ...);
 /* Runs `work` on one CPU with interrupts off. */
 int on_cpu(int cpu, void (*work)(void *), void *data);
 
-/* What a faulting instruction came back with when nothing faulted. */
-#define NO_TRAP (-1)
+/* A command; `run` gets the words after its name. */
+struct command {
+	const char *name;
+	int (*run)(const char *words, struct answer *answer);
+};
 
-/*
- * RDMSR and WRMSR that survive. On a fault the kernel's fixup puts the trap's
- * number where EAX was, so whether there was one is kept in another register.
- */
-static inline int msr_read(u32 msr, u64 *value)
-{
-	u32 low, high;
-	int faulted = 1;
-
-	asm volatile("1:	rdmsr\n"
-		     "	xorl	%[faulted], %[faulted]\n"
-		     "2:\n"
-		     _ASM_EXTABLE_FAULT(1b, 2b)
-		     : "=a"(low), "=d"(high), [faulted] "+r"(faulted)
-		     : "c"(msr));
-	*value = faulted ? 0 : (u64)high << 32 | low;
-	return faulted;
-}
-
-static inline int msr_write(u32 msr, u64 value)
-{
-	u32 low = value, high = value >> 32;
-	int faulted = 1;
-
-	asm volatile("1:	wrmsr\n"
-		     "	xorl	%[faulted], %[faulted]\n"
-		     "2:\n"
-		     _ASM_EXTABLE_FAULT(1b, 2b)
-		     : "+a"(low), [faulted] "+r"(faulted)
-		     : "c"(msr), "d"(high)
-		     : "memory");
-	return faulted;
-}
-
-/* One command each; the words after its name are in `words`. */
-int command_state(const char *words, struct answer *answer);
 int command_observer(const char *words, struct answer *answer);
-int command_hole(const char *words, struct answer *answer);
-int command_instruction(const char *words, struct answer *answer);
-int command_msr(const char *words, struct answer *answer);
-int command_nmi(const char *words, struct answer *answer);
-int command_touch(const char *words, struct answer *answer);
+void observer_stop(void);
+
+/* ---- each architecture's ---- */
+
+/* Ends with one that has no name. */
+extern const struct command arch_commands[];
 
 /* Undone at unload. */
-void observer_stop(void);
-void nmi_stop(void);
+void arch_stop(void);
 
-/* straddle.S: a store whose bytes lie on two pages; 13 if it faulted, else -1 */
-asmlinkage long straddling_store(void *target, unsigned long value);
+/* Maps a physical page into the caller, the offset being its address. */
+int arch_mmap(struct file *file, struct vm_area_struct *area);
 
 #endif

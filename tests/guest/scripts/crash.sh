@@ -7,8 +7,9 @@
 [ -x /sbin/kexec ] || skip "no kexec in this guest"
 [ -f /boot/vmlinuz ] && [ -f /boot/initrd.img ] || skip "no kernel in this guest to go to"
 [ "$(cat /sys/kernel/kexec_crash_size)" -gt 0 ] || fail "no memory is reserved: boot with crashkernel=160M"
-/sbin/kexec -p /boot/vmlinuz --initrd=/boot/initrd.img \
-    --command-line="console=ttyS0 maxcpus=1 reset_devices panic=-1 mercury.load=0 mercury.script=/tests/second.sh mercury.arguments=crash" ||
+name_text
+/sbin/kexec $KEXEC_QUICKLY -p /boot/vmlinuz --initrd=/boot/initrd.img \
+    --command-line="console=$CONSOLE maxcpus=1 reset_devices panic=-1 mercury.load=0 mercury.script=/tests/second.sh mercury.arguments=crash" ||
     fail "kexec -p"
 work_begins
 attach

@@ -6,7 +6,7 @@
 [ -x /sbin/kexec ] || skip "no kexec in this guest"
 [ -f /boot/vmlinuz ] && [ -f /boot/initrd.img ] || skip "no kernel in this guest to go to"
 line=$(sed 's/mercury\.[a-z]*=[^ ]*//g' /proc/cmdline)
-/sbin/kexec -l /boot/vmlinuz --initrd=/boot/initrd.img \
+/sbin/kexec $KEXEC_QUICKLY -l /boot/vmlinuz --initrd=/boot/initrd.img \
     --command-line="$line mercury.script=/tests/second.sh mercury.arguments=kexec" || fail "kexec -l"
 work_begins
 attach

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 #
-# refused.sh REQUIREMENT EXIT: this machine lacks something. 'mercury check' and
-# 'mercury attach' name it, end with the exit code that docs/json.md gives it,
-# and change nothing.
+# refused.sh REQUIREMENT EXIT [WORDS]: this machine lacks something. 'mercury
+# check' and 'mercury attach' name it, end with the exit code that docs/json.md
+# gives it, say the words to people, and change nothing.
 . /tests/common
-requirement=$1 code=$2
+requirement=$1 code=$2 words=$3
 for command in check attach; do
     said=$(mercury $command --json)
     status=$?
@@ -12,5 +12,10 @@ for command in check attach; do
     echo "$said" | grep -q "\"$requirement\"" || fail "mercury $command does not name $requirement: $said"
     echo "mercury $command: refused for $requirement, exit code $status"
 done
-mercury attach
+said=$(mercury attach 2>&1) && fail "mercury attach succeeded"
+echo "$said"
+case $said in
+*"$words"*) ;;
+*) fail "mercury attach does not say '$words'" ;;
+esac
 must_be native "after a refused attach"

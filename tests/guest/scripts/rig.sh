@@ -29,6 +29,25 @@ el) # Linux took its KVM into use in this way: 'Hyp' beneath itself, or 'VHE'
     dmesg | grep -q 'CPU: All CPU(s) started at EL2' || fail "not all CPUs started at EL2"
     dmesg | grep -q "kvm.*: $2 mode initialized successfully" || fail "no '$2 mode initialized' in the log"
     ;;
+board) # so many CPUs, all at EL2, started in this way; what cannot go does not
+    [ "$(nproc)" = "$2" ] || fail "$(nproc) CPUs, expected $2"
+    dmesg | grep -q 'CPU: All CPU(s) started at EL2' || fail "not all CPUs started at EL2"
+    dmesg | grep -q 'kvm.*: Hyp .*mode initialized successfully' || fail "no KVM beneath Linux"
+    for cpu in /proc/device-tree/cpus/cpu@*; do
+        method=$(tr -d '\0' <"$cpu/enable-method")
+        [ "$method" = "$3" ] || fail "$cpu is started by '$method', expected '$3'"
+    done
+    # A spin table starts a CPU once: Linux offers no way to take one away.
+    online=/sys/devices/system/cpu/cpu1/online
+    if [ "$3" = spin-table ]; then
+        [ ! -e $online ] || fail "Linux offers to take cpu1 away, which a spin table cannot"
+    else
+        echo 0 >$online && [ "$(cat $online)" = 0 ] || fail "cpu1 does not go"
+        echo 1 >$online && [ "$(cat $online)" = 1 ] || fail "cpu1 does not come back"
+    fi
+    mercury-ask expect-shutdown 0 || fail "no answer to a request"
+    echo "$(tr -d '\0' </proc/device-tree/model): $2 CPUs at EL2, started by $3"
+    ;;
 memory) # SVM and nested paging are there where nobody took them away
     grep -qw svm /proc/cpuinfo && grep -qw npt /proc/cpuinfo || fail "no svm or npt in /proc/cpuinfo"
     ;;

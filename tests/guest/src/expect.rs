@@ -82,6 +82,8 @@ pub(crate) fn only_usual_exits(status: &Status) -> Result<()> {
                     | ExitReason::RegisterRead
                     | ExitReason::RegisterWrite
                     | ExitReason::Stage2Mapped
+                    // CPUID: exits always under VMX, and never under SVM.
+                    | ExitReason::Identification
             );
             ensure!(
                 usual || count == 0,

@@ -7,7 +7,7 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 
 /// Anything of these means that the kernel noticed something.
-const ALARMS: [&str; 15] = [
+const ALARMS: [&str; 17] = [
     "WARNING:",
     "BUG:",
     "kernel BUG",
@@ -19,6 +19,8 @@ const ALARMS: [&str; 15] = [
     "unable to handle",
     "blocked for more than",
     "Call Trace",
+    "Call trace:",
+    "Internal error",
     "Kernel panic",
     "Uhhuh",
     "double fault",

@@ -10,6 +10,7 @@
 //! searched), and not its own silence (`mutants` breaks Mercury on purpose and
 //! demands that a check fails).
 
+mod arch;
 mod expect;
 mod figures;
 mod kernel_log;
@@ -21,6 +22,8 @@ mod probe;
 mod rig;
 mod suite;
 mod tool;
+#[cfg(target_arch = "aarch64")]
+mod window;
 mod workload;
 
 use anyhow::Result;
@@ -61,6 +64,8 @@ enum Suite {
     },
     /// The demonstration: native, attached, native, and what it cost
     Demonstrate,
+    /// What switches and hypercalls may cost, where instructions are counted
+    Limits,
     /// Registers before and after: CPU state and, at the door, task state
     Residue {
         /// How many round trips
@@ -86,6 +91,12 @@ enum Suite {
         /// How many
         #[arg(long, default_value_t = 1000)]
         count: u64,
+        /// Raised by the test module, not by the rig
+        #[arg(long)]
+        inside: bool,
+        /// From one CPU to the other without a pause, so many times 20000
+        #[arg(long)]
+        storm: bool,
     },
     /// CPUs go offline and come back while attached
     Hotplug,
@@ -108,7 +119,14 @@ enum Suite {
         count: u64,
     },
     /// Memory and PCI devices plugged in while attached
-    HotAdd,
+    HotAdd {
+        /// How much memory
+        #[arg(long, default_value_t = 512)]
+        mib: u64,
+        /// It is more than Mercury can map: the rest must be refused
+        #[arg(long)]
+        too_much: bool,
+    },
     /// The tool mercury: dry run, rope, JSON, exit codes, signals
     Tool,
     /// Addresses that iomem does not name, touched while attached
@@ -119,6 +137,8 @@ enum Suite {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// A machine of KVM's executes a few instructions; nothing of Mercury is used
+    KvmGuest,
     /// Attaches and detaches until its standard input ends
     #[command(hide = true)]
     Switcher,
@@ -151,6 +171,7 @@ fn run(suite: Suite) -> Result<()> {
         } => workload::suite(Duration::from_secs(seconds), until_file.as_deref(), &only),
         Suite::Roundtrips { count, only } => suite::roundtrips::run(count, &only),
         Suite::Demonstrate => suite::demonstrate::run(),
+        Suite::Limits => suite::limits::run(),
         Suite::Residue { count } => suite::residue::run(count),
         Suite::Hole => suite::hole::run(),
         Suite::Instructions => suite::instructions::run(),
@@ -158,15 +179,19 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Refusals { lockdown: false } => suite::refusals::run(),
         Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),
         Suite::Inject => suite::inject::run(),
-        Suite::Nmi { count } => suite::nmi::run(count),
+        Suite::Nmi {
+            count, storm: true, ..
+        } => suite::nmi::storm(count),
+        Suite::Nmi { count, inside, .. } => suite::nmi::run(count, inside),
         Suite::Hotplug => suite::hotplug::run(),
         Suite::SleepRace { count } => suite::sleep_race::run(count),
         Suite::Mutants { only } => suite::mutants::run(&only),
-        Suite::HotAdd => suite::hot_add::run(),
+        Suite::HotAdd { mib, too_much } => suite::hot_add::run(mib, too_much),
         Suite::Tool => suite::tool::run(),
         Suite::OnDemand => suite::on_demand::run(),
         Suite::Leak { count } => suite::leak::run(count),
         Suite::Idle { seconds } => suite::idle::run(seconds),
+        Suite::KvmGuest => suite::kvm_busy::guest(),
         Suite::Switcher => suite::sleep_race::switcher(),
         Suite::Worker { name } => workload::worker(&name),
         Suite::WithoutCapability { capability } => suite::privilege::attach_without(capability),

@@ -29,8 +29,14 @@ use mercury_x86::noted::Noted;
 use mercury_x86::noted::Segment;
 use mercury_x86::window;
 
+/// The header with what an architecture adds to it.
+fn header_of(architecture: &str) -> String {
+    let part = text(&module(&format!("{architecture}/noted.h")));
+    text(&module("mercury_door.h")).replace("#include \"noted.h\"", &part)
+}
+
 fn header() -> String {
-    text(&module("mercury_door.h"))
+    header_of("x86")
 }
 
 fn facts_of(name: &str, header: &str) -> Facts {
@@ -98,6 +104,7 @@ fn rust_facts() -> Facts {
         ("MAX_CPUS", door::MAX_CPUS as u64),
         ("MAX_BLOCKS", door::MAX_BLOCKS as u64),
         ("BACKEND_SVM", noted::BACKEND_SVM),
+        ("BACKEND_VMX", noted::BACKEND_VMX),
         ("CALL_BASE", call::BASE),
         ("CALL_WORDS", call::WORDS as u64),
     ];
@@ -154,6 +161,22 @@ fn door_agreement() {
     );
 }
 
+/// ARM64's part is small; all else is the same header.
+#[test]
+fn arm64_agrees_too() {
+    use mercury_aarch64::window;
+    let c = facts_of("arm64", &header_of("arm64"));
+    assert_eq!(c["MERCURY_IMAGE_BASE"], window::IMAGE_BASE);
+    assert_eq!(c["MERCURY_CPU_BASE"], window::CPU_BASE);
+    assert_eq!(c["MERCURY_FRAME_BASE"], window::FRAME_BASE);
+    assert_eq!(c["sizeof mercury_noted"], door::NOTED_WORDS as u64 * 8);
+    assert_eq!(c["offsetof mercury_noted.conduit"], 0);
+    assert_eq!(c["sizeof mercury_door"], size_of::<Door>() as u64);
+    let image = text(&repository("image/aarch64/src/exception.rs"));
+    let line = format!("const BY_SMC: u64 = {};", c["MERCURY_CONDUIT_SMC"]);
+    assert!(image.contains(&line), "the image does not say {line:?}");
+}
+
 /// The module acts upon some errors only; those must mean the same.
 #[test]
 fn errors_mean_the_same() {
@@ -171,11 +194,16 @@ fn errors_mean_the_same() {
 #[test]
 fn injections_mean_the_same() {
     let injections = take(&mut facts_of("injections", &header()), &["MERCURY_INJECT_"]);
-    let image = text(&repository("image/x86_64/src/call.rs"));
-    for (c, rust) in [("REFUSE", "REFUSE"), ("ASID0", "ASID_0")] {
+    for (c, file, rust) in [
+        ("REFUSE", "x86_64/src/call.rs", "REFUSE"),
+        ("REFUSE", "aarch64/src/call.rs", "REFUSE"),
+        ("ASID0", "x86_64/src/svm.rs", "ASID_0"),
+        ("ASID0", "x86_64/src/vmx.rs", "BAD_STATE"),
+    ] {
+        let image = text(&repository(&format!("image/{file}")));
         let number = injections[&format!("MERCURY_INJECT_{c}")];
         let line = format!("const INJECT_{rust}: u64 = {number};");
-        assert!(image.contains(&line), "the image does not say {line:?}");
+        assert!(image.contains(&line), "{file} does not say {line:?}");
     }
     assert_eq!(injections.len(), 2, "one is not known to this test");
 }

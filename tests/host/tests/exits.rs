@@ -24,6 +24,7 @@ const UNMAP: u64 = 6;
 const RESTORE: u64 = 7;
 const COUNTERS: u64 = 8;
 const MEMORY: u64 = 9;
+const COVER: u64 = 10;
 
 fn attached(cpus: u32, flaw: Flaw) -> (Machine, Setup) {
     let setup = Setup::small(cpus);
@@ -114,6 +115,33 @@ fn no_frame_is_left_for_what_is_touched() {
             .iter()
             .all(|one| matches!(one, Outcome::Done(_) | Outcome::Protection))
     );
+    assert_eq!(machine.guests(), [0]);
+}
+
+/// Memory that is added is mapped before it is used, and refused while a few
+/// frames are left for what is touched without notice.
+#[test]
+fn memory_is_covered_or_refused_before_it_is_used() {
+    let (machine, setup) = attached(1, Flaw::None);
+    let far = 0x70_0000_0000u64;
+    let end = machine.call(0, COVER, far + 0x1234_5000).unwrap()[0];
+    assert!(end > far + 0x1234_5000 && end.is_multiple_of(1 << 21));
+    assert_eq!(machine.call(0, COVER, far + 0x1234_5000).unwrap()[0], end);
+    assert_eq!(
+        machine.run(0, &[read(GuestPhysical(far + 0x1234_5000))])[0],
+        { found(GuestPhysical(far + 0x1234_5000)) }
+    );
+    assert_eq!(machine.call(0, COUNTERS, 0).unwrap()[4], 0, "no fault");
+    assert!(machine.call(0, COVER, setup.shape.limit()).is_err());
+    // One gigabyte in each table until there is none left.
+    let mut covered = 0;
+    while machine.call(0, COVER, covered << 39).is_ok() && covered < 1 << 10 {
+        covered += 1;
+    }
+    let left = machine.call(0, MEMORY, 0).unwrap()[5];
+    assert!(left == 4 || covered << 39 >= setup.shape.limit(), "{left}");
+    // What is mapped already needs no frame.
+    assert_eq!(machine.call(0, COVER, far + 0x1234_5000).unwrap()[0], end);
     assert_eq!(machine.guests(), [0]);
 }
 

@@ -10,7 +10,26 @@ use mercury_host_tests::header::c_facts;
 use mercury_host_tests::header::module;
 use mercury_host_tests::header::repository;
 use mercury_host_tests::header::text;
-use mercury_x86::window;
+
+/// An architecture: its name, its folder's window, what the script calls the entry.
+struct Architecture {
+    name: &'static str,
+    base: u64,
+    entry: &'static str,
+}
+
+const ARCHITECTURES: [Architecture; 2] = [
+    Architecture {
+        name: "x86_64",
+        base: mercury_x86::window::IMAGE_BASE,
+        entry: "mercury_entry",
+    },
+    Architecture {
+        name: "aarch64",
+        base: mercury_aarch64::window::IMAGE_BASE,
+        entry: "mercury_way_in",
+    },
+];
 
 /// What the C compiler makes of the header. `name` keeps tests apart.
 fn facts(name: &str) -> Facts {
@@ -18,14 +37,18 @@ fn facts(name: &str) -> Facts {
     c_facts(
         &directory,
         "mercury_door.h",
-        &text(&module("mercury_door.h")),
+        &text(&module("mercury_door.h"))
+            .replace("#include \"noted.h\"", &text(&module("x86/noted.h"))),
     )
 }
 
 /// What the linker script puts at the start of the image: offset and text of
 /// each number.
-fn script() -> Vec<(u64, u64, String)> {
-    let script = text(&repository("image/x86_64/image.ld"));
+fn script(architecture: &Architecture) -> Vec<(u64, u64, String)> {
+    let script = text(&repository(&format!(
+        "image/{}/image.ld",
+        architecture.name
+    )));
     let body = script.split_once(".text : {").expect("the first section").1;
     let body = body.split_once("*(.text").expect("its code").0;
     let mut entries = Vec::new();
@@ -45,20 +68,25 @@ fn script() -> Vec<(u64, u64, String)> {
 }
 
 #[test]
-fn the_linker_script_lays_out_the_header() {
+fn the_linker_scripts_lay_out_the_header() {
     let c = facts("script");
-    let script = script();
+    for architecture in &ARCHITECTURES {
+        lays_out(architecture, &c);
+    }
+}
+
+fn lays_out(architecture: &Architecture, c: &Facts) {
+    let script = script(architecture);
     let end = script.last().map(|(at, size, _)| at + size).unwrap();
     assert_eq!(end, c["sizeof mercury_image_header"]);
     let expected = [
         ("magic", format!("{:#018x}", door::IMAGE_MAGIC)),
         ("abi", door::DOOR_ABI.to_string()),
         ("segment_count", "3".to_owned()),
-        ("architecture", "0x0034365f363878".to_owned()),
         ("file_bytes", "__file_end - IMAGE_BASE".to_owned()),
         ("memory_bytes", "__memory_end - IMAGE_BASE".to_owned()),
         ("base", "IMAGE_BASE".to_owned()),
-        ("entry", "mercury_entry".to_owned()),
+        ("entry", architecture.entry.to_owned()),
         ("segments", "0".to_owned()),
     ];
     for (field, value) in expected {
@@ -70,9 +98,12 @@ fn the_linker_script_lays_out_the_header() {
     let at = c["offsetof mercury_image_header.architecture"];
     let (_, size, name) = script.iter().find(|(here, ..)| *here == at).unwrap();
     let name = u64::from_str_radix(name.trim_start_matches("0x"), 16).unwrap();
-    assert_eq!((*size, name.to_le_bytes()), (8, *b"x86_64\0\0"));
-    let base = format!("IMAGE_BASE = {:#x};", window::IMAGE_BASE);
-    assert!(text(&repository("image/x86_64/image.ld")).contains(&base));
+    let mut expected = [0; 8];
+    expected[..architecture.name.len()].copy_from_slice(architecture.name.as_bytes());
+    assert_eq!((*size, name.to_le_bytes()), (8, expected));
+    let base = format!("IMAGE_BASE = {:#x};", architecture.base);
+    let file = repository(&format!("image/{}/image.ld", architecture.name));
+    assert!(text(&file).contains(&base));
 }
 
 /// A field of an image's header.
@@ -89,21 +120,24 @@ fn number(image: &[u8], c: &Facts, field: &str) -> u64 {
 #[test]
 fn a_built_image_is_what_its_header_says() {
     let c = facts("built");
-    for flavour in ["release", "testing"] {
+    let flavours = ["release", "testing"].into_iter();
+    for (flavour, architecture) in
+        flavours.flat_map(|flavour| ARCHITECTURES.iter().map(move |one| (flavour, one)))
+    {
         let path = repository("target/image")
             .join(flavour)
-            .join("mercury-x86_64.img");
+            .join(format!("mercury-{}.img", architecture.name));
         let Ok(image) = std::fs::read(path) else {
             continue;
         };
         let field = |name| number(&image, &c, name);
         assert_eq!(field("magic"), door::IMAGE_MAGIC);
         assert_eq!(field("abi"), u64::from(door::DOOR_ABI));
-        assert_eq!(field("base"), window::IMAGE_BASE);
+        assert_eq!(field("base"), architecture.base);
         assert_eq!(field("file_bytes"), image.len() as u64);
         let memory = field("memory_bytes");
         assert!(memory >= field("file_bytes") && memory % 4096 == 0);
-        let entry = field("entry").checked_sub(window::IMAGE_BASE).unwrap();
+        let entry = field("entry").checked_sub(architecture.base).unwrap();
         let start = c["offsetof mercury_image_header.segments"] as usize;
         let size = c["sizeof mercury_image_segment"] as usize;
         let mut next = 0;

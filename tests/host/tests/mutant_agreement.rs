@@ -10,8 +10,8 @@ use mercury_host_tests::header::repository;
 use mercury_host_tests::header::text;
 use mercury_host_tests::header::without_comments;
 
-/// What the image calls a defect, and what the module does.
-const NAMES: &[(&str, &str)] = &[
+/// What the image calls a defect, and what the module does: x86-64.
+const X86: &[(&str, &str)] = &[
     ("GdtLimit", "gdt_limit"),
     ("IdtLimit", "idt_limit"),
     ("Ldtr", "ldtr"),
@@ -33,9 +33,29 @@ const NAMES: &[(&str, &str)] = &[
     ("HoleLength", "hole_length"),
 ];
 
+/// The same, ARM64.
+const ARM64: &[(&str, &str)] = &[
+    ("Tcr", "tcr"),
+    ("Ttbr0", "ttbr0"),
+    ("Mair", "mair"),
+    ("Tpidr", "tpidr"),
+    ("StackPointer", "sp"),
+    ("Vtcr", "vtcr"),
+    ("Vttbr", "vttbr"),
+    ("HypervisorConfiguration", "hcr"),
+    ("GeneralRegister", "x19"),
+    ("VectorRegister", "v5"),
+    ("ThreadPointer", "tpidr_el0"),
+    ("CounterOffset", "cntvoff"),
+    ("TraceTrap", "trace_trap"),
+    ("PhysicalAddress", "par"),
+    ("HoleLength", "hole_length"),
+    ("ResetVectors", "reset_vectors"),
+];
+
 /// The enumerators of the image, with their numbers.
-fn of_the_image() -> Vec<(String, usize)> {
-    let source = text(&repository("arch/x86_64/src/mutant.rs"));
+fn of_the_image(architecture: &str) -> Vec<(String, usize)> {
+    let source = text(&repository(&format!("arch/{architecture}/src/mutant.rs")));
     let body = source.split_once("pub enum Mutant {").expect("the enum").1;
     let body = body.split_once('}').expect("its end").0;
     body.lines()
@@ -45,35 +65,37 @@ fn of_the_image() -> Vec<(String, usize)> {
         .collect()
 }
 
-/// The module's list, its own behind the image's, and how many are the image's.
-fn of_the_module() -> (Vec<String>, usize) {
-    let source = without_comments(&text(&module("testing.c")));
-    let list = source.split_once("mutants[] = {").expect("the list").1;
-    let list = list.split_once('}').expect("its end").0;
-    let names = list.split('"').skip(1).step_by(2).map(str::to_owned);
-    let count = source
-        .split_once("#define IMAGE_MUTANTS ")
-        .expect("the count")
+/// The module's list of the image's.
+fn of_the_module(folder: &str) -> Vec<String> {
+    let source = without_comments(&text(&module(&format!("{folder}/rules.h"))));
+    let list = source
+        .split_once("#define MERCURY_IMAGE_MUTANTS")
+        .expect("the list")
         .1;
-    let count = count.lines().next().expect("a number").trim();
-    (names.collect(), count.parse().unwrap())
+    let list = list.split_once("#endif").expect("its end").0;
+    list.split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 fn mutant_agreement() {
-    let image = of_the_image();
-    let (module, count) = of_the_module();
-    assert_eq!(image.len(), count, "IMAGE_MUTANTS");
-    assert!(module.len() > count, "the module has some of its own");
-    let mut sorted = module.clone();
-    sorted.sort();
-    sorted.dedup();
-    assert_eq!(sorted.len(), module.len(), "a name stands twice");
-    for (place, (name, number)) in image.iter().enumerate() {
-        assert_eq!(*number, place + 1, "{name}: the numbers have a gap");
-        let known = NAMES.iter().find(|(image, _)| image == name);
-        let (_, expected) = known.unwrap_or_else(|| panic!("{name} is not in the table above"));
-        assert_eq!(module[place], *expected, "the name of {name}");
+    for (architecture, folder, names) in [("x86_64", "x86", X86), ("aarch64", "arm64", ARM64)] {
+        let image = of_the_image(architecture);
+        let module = of_the_module(folder);
+        assert_eq!(image.len(), module.len(), "{architecture}");
+        let mut sorted = module.clone();
+        sorted.sort();
+        sorted.dedup();
+        assert_eq!(sorted.len(), module.len(), "a name stands twice");
+        for (place, (name, number)) in image.iter().enumerate() {
+            assert_eq!(*number, place + 1, "{name}: the numbers have a gap");
+            let known = names.iter().find(|(image, _)| image == name);
+            let (_, expected) = known.unwrap_or_else(|| panic!("{name} is not in the table above"));
+            assert_eq!(module[place], *expected, "the name of {name}");
+        }
     }
 }
 
@@ -81,7 +103,7 @@ fn mutant_agreement() {
 #[test]
 fn the_text_is_the_type() {
     use mercury_x86::mutant::Mutant;
-    let numbers = of_the_image();
+    let numbers = of_the_image("x86_64");
     let number = |name: &str| numbers.iter().find(|(one, _)| one == name).unwrap().1;
     assert_eq!(Mutant::GdtLimit as usize, number("GdtLimit"));
     assert_eq!(Mutant::HoleLength as usize, number("HoleLength"));

@@ -3,7 +3,11 @@
 //!
 //! Three sentences a requirement: what holds when all is well, what is the
 //! case otherwise, and what the user can do. `{cpu}`, `{read}`, `{code}`,
-//! `{image}`, `{paths}` are filled in from the verdict and the machine.
+//! `{image}`, `{paths}` are filled in from the verdict and the machine. What is
+//! asked of the CPU stands in a file for each architecture.
+
+mod aarch64;
+mod x86_64;
 
 use crate::firmware::Firmware;
 use crate::image_error;
@@ -20,44 +24,34 @@ pub(crate) struct Advice {
     pub(crate) to_do: &'static str,
 }
 
-/// The sentences of a requirement.
+/// What holds, what is the case otherwise, what to do then.
+type Sentences = (&'static str, &'static str, &'static str);
+
+/// The sentences of a requirement, on this architecture.
 pub(crate) const fn of(requirement: Requirement) -> Advice {
-    let (holds, otherwise, to_do) = match requirement {
+    let own = if cfg!(target_arch = "aarch64") {
+        aarch64::of(requirement)
+    } else {
+        x86_64::of(requirement)
+    };
+    let (holds, otherwise, to_do) = match own {
+        Some(sentences) => sentences,
+        None => of_all(requirement),
+    };
+    Advice {
+        holds,
+        otherwise,
+        to_do,
+    }
+}
+
+/// What is the same everywhere.
+const fn of_all(requirement: Requirement) -> Sentences {
+    match requirement {
         Requirement::None => (
             "nothing is required",
             "no reason was given",
             "See `mercury log`.",
-        ),
-        Requirement::Extension => (
-            "the CPU has the virtualization extension (AMD SVM)",
-            "{cpu} does not name the virtualization extension SVM in CPUID",
-            "Use a CPU with AMD SVM. In a virtual machine, let the outer hypervisor pass it on \
-             (QEMU: -cpu with +svm,+npt; KVM: kvm_amd nested=1). Some firmware hides SVM: look \
-             for \"SVM mode\" or \"Virtualization\" in its set-up.",
-        ),
-        Requirement::Enabled => (
-            "the firmware left the extension usable",
-            "SVM of {cpu} is disabled by the firmware (VM_CR={read}, SVMDIS set)",
-            "Enable SVM (\"SVM mode\", \"Virtualization\") in the firmware set-up and start the \
-             machine anew; no program can undo it later.",
-        ),
-        Requirement::Free => (
-            "nobody else uses the extension",
-            "KVM or another hypervisor holds SVM on {cpu} (EFER={read}, SVME set)",
-            "Stop all virtual machines and unload kvm_amd (modprobe -r kvm_amd), or boot with \
-             kvm.enable_virt_at_load=0, so that KVM takes SVM only while a machine runs.",
-        ),
-        Requirement::Stage2 => (
-            "the CPU has nested paging",
-            "{cpu} does not name nested paging (NPT) in CPUID",
-            "Use a CPU with nested paging (AMD since 2007). In a virtual machine, let the outer \
-             hypervisor pass it on (QEMU: -cpu with +npt).",
-        ),
-        Requirement::PlainMemory => (
-            "memory is not encrypted (no SEV guest, no SNP host, no SME)",
-            "memory encryption is active on {cpu} (read {read})",
-            "Boot with mem_encrypt=off and without SNP (firmware: SMEE, SNP off). Mercury cannot \
-             run inside an SEV guest.",
         ),
         Requirement::Privilege => (
             "the caller has CAP_SYS_ADMIN and CAP_SYS_RAWIO",
@@ -146,21 +140,17 @@ pub(crate) const fn of(requirement: Requirement) -> Advice {
             "the isolation could not be sealed: {error}",
             "This should not happen: please report it with `mercury log --level detail`.",
         ),
-        Requirement::Supported => (
-            "the CPU's vendor and paging mode are ones that Mercury knows",
-            "{cpu} is of a kind that Mercury does not know yet",
-            "This version knows x86-64 with AMD SVM only.",
-        ),
         Requirement::Unknown(_) => (
             "a requirement that this tool does not know",
             "a requirement that this tool does not know does not hold (read {read})",
             "The module is newer than this tool: install both from the same build.",
         ),
-    };
-    Advice {
-        holds,
-        otherwise,
-        to_do,
+        Requirement::Extension
+        | Requirement::Enabled
+        | Requirement::Free
+        | Requirement::Stage2
+        | Requirement::PlainMemory
+        | Requirement::Supported => ("the CPU will do", "{cpu} will not do", "Use another one."),
     }
 }
 
@@ -226,6 +216,21 @@ mod tests {
     }
 
     #[test]
+    fn architectures_speak_of_the_same_requirements() {
+        for &requirement in Requirement::ALL {
+            assert_eq!(
+                x86_64::of(requirement).is_some(),
+                aarch64::of(requirement).is_some(),
+                "{requirement}"
+            );
+        }
+        let (.., free) = aarch64::of(Requirement::Free).unwrap();
+        assert!(free.contains("kvm.enable_virt_at_load=0") && free.contains("kvm-arm.mode=none"));
+        let (.., enabled) = aarch64::of(Requirement::Enabled).unwrap();
+        assert!(enabled.contains("kvm-arm.mode=nvhe") && enabled.contains("id_aa64mmfr1.vh=0"));
+    }
+
+    #[test]
     fn every_place_is_filled() {
         let firmware = Firmware::fixed();
         for &requirement in Requirement::ALL {
@@ -244,17 +249,20 @@ mod tests {
 
     #[test]
     fn a_held_extension_names_cpu_and_value() {
+        if cfg!(target_arch = "aarch64") {
+            return;
+        }
         let mut verdict = Verdict::in_words(Requirement::Free, Outcome::Fail, "");
         assert_eq!(
             otherwise(&verdict, &Firmware::fixed()),
-            "KVM or another hypervisor holds SVM on this machine"
+            "KVM or another hypervisor holds the extension on this machine"
         );
         verdict.cpu = Some(1);
         verdict.read = 0x1d01;
         verdict.mask = 0x1000;
         assert_eq!(
             otherwise(&verdict, &Firmware::fixed()),
-            "KVM or another hypervisor holds SVM on CPU 1 (EFER=0x1d01, SVME set)"
+            "KVM or another hypervisor holds the extension on CPU 1 (read 0x1d01: EFER.SVME or CR4.VMXE set)"
         );
     }
 }

@@ -17,6 +17,7 @@ mod exit;
 mod firmware;
 mod image_error;
 mod output;
+mod platform;
 mod refusal;
 mod signals;
 mod statistics;

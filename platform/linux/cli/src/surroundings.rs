@@ -4,29 +4,27 @@
 //! `mercury check` shall be of use before anything is loaded: most refusals
 //! (no SVM, not root, lockdown, no image) can be foreseen from `/proc` and
 //! `/sys`. What only ring 0 can read is said to be unknown, not guessed. Each
-//! judgement is a function of a file's text, so it can be tested.
+//! judgement is a function of a file's text, so it can be tested. What is asked
+//! of the CPU stands in a file for each architecture.
 
 use crate::firmware::Firmware;
 use mercury_device::{Outcome, Requirement, Verdict};
 use std::fs;
 use std::io;
-use std::path::Path;
+
+mod aarch64;
+mod x86_64;
 
 /// CAP_SYS_ADMIN and CAP_SYS_RAWIO in the kernel's numbering.
 const CAPABILITIES: [(u32, &str); 2] = [(21, "CAP_SYS_ADMIN"), (17, "CAP_SYS_RAWIO")];
 
 /// Every requirement, as far as user space can judge it.
 pub(crate) fn look(firmware: &Firmware) -> Vec<Verdict> {
-    let mut verdicts = processors(&read("/proc/cpuinfo").unwrap_or_default());
-    verdicts.push(unknown(
-        Requirement::Enabled,
-        "VM_CR can only be read by the module",
-    ));
-    verdicts.push(free(Path::new("/sys/module/kvm_amd").exists()));
-    verdicts.push(unknown(
-        Requirement::PlainMemory,
-        "the registers of memory encryption can only be read by the module",
-    ));
+    let mut verdicts = if cfg!(target_arch = "aarch64") {
+        aarch64::look()
+    } else {
+        x86_64::look()
+    };
     verdicts.push(privilege_now());
     verdicts.push(lockdown(read("/sys/kernel/security/lockdown").as_deref()));
     verdicts.push(image(firmware));
@@ -56,70 +54,6 @@ fn judged(requirement: Requirement, holds: bool, errno: i32, detail: String) -> 
     let mut verdict = Verdict::in_words(requirement, outcome, detail);
     verdict.errno = if holds { 0 } else { errno };
     verdict
-}
-
-/// Vendor, extension and nested paging of each CPU in `/proc/cpuinfo`.
-fn processors(cpuinfo: &str) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    for block in cpuinfo.split("\n\n") {
-        let field = |name: &str| {
-            block.lines().find_map(|line| {
-                let (key, value) = line.split_once(':')?;
-                (key.trim() == name).then(|| value.trim())
-            })
-        };
-        let Some(cpu) = field("processor").and_then(|number| number.parse().ok()) else {
-            continue;
-        };
-        let vendor = field("vendor_id").unwrap_or("none");
-        let flags: Vec<&str> = field("flags")
-            .unwrap_or_default()
-            .split_whitespace()
-            .collect();
-        let has = |flag: &str| flags.contains(&flag);
-        let mut add = |requirement, holds, detail: String| {
-            let mut verdict = judged(requirement, holds, libc::ENODEV, detail);
-            verdict.cpu = Some(cpu);
-            verdicts.push(verdict);
-        };
-        let amd = ["AuthenticAMD", "HygonGenuine"].contains(&vendor);
-        let vmx = if has("vmx") { ", which has VMX" } else { "" };
-        add(
-            Requirement::Supported,
-            amd,
-            format!("vendor_id {vendor}{vmx} in /proc/cpuinfo"),
-        );
-        for (requirement, flag) in [
-            (Requirement::Extension, "svm"),
-            (Requirement::Stage2, "npt"),
-        ] {
-            let without = if has(flag) { "" } else { "no " };
-            add(
-                requirement,
-                has(flag),
-                format!("{without}flag {flag} in /proc/cpuinfo"),
-            );
-        }
-    }
-    if verdicts.is_empty() {
-        verdicts.push(unknown(
-            Requirement::Supported,
-            "/proc/cpuinfo names no CPU",
-        ));
-    }
-    verdicts
-}
-
-/// Whether KVM may be in the way.
-fn free(kvm_loaded: bool) -> Verdict {
-    unknown(
-        Requirement::Free,
-        if kvm_loaded {
-            "kvm_amd is loaded and may hold SVM; EFER can only be read by the module"
-        } else {
-            "kvm_amd is not loaded; EFER can only be read by the module"
-        },
-    )
 }
 
 /// The capabilities of this process.
@@ -225,38 +159,6 @@ fn image(firmware: &Firmware) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcomes(cpuinfo: &str) -> Vec<(Requirement, Option<u32>, Outcome)> {
-        processors(cpuinfo)
-            .iter()
-            .map(|verdict| (verdict.requirement, verdict.cpu, verdict.outcome))
-            .collect()
-    }
-
-    #[test]
-    fn processors_are_judged_one_by_one() {
-        let text = "processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu svm npt\n\n\
-                    processor\t: 1\nvendor_id\t: AuthenticAMD\nflags\t\t: fpu svml\n\n";
-        assert_eq!(
-            outcomes(text),
-            [
-                (Requirement::Supported, Some(0), Outcome::Pass),
-                (Requirement::Extension, Some(0), Outcome::Pass),
-                (Requirement::Stage2, Some(0), Outcome::Pass),
-                (Requirement::Supported, Some(1), Outcome::Pass),
-                (Requirement::Extension, Some(1), Outcome::Fail),
-                (Requirement::Stage2, Some(1), Outcome::Fail),
-            ]
-        );
-    }
-
-    #[test]
-    fn another_vendor_is_named() {
-        let verdicts = processors("processor : 0\nvendor_id : GenuineIntel\nflags : fpu vmx\n");
-        assert_eq!(verdicts[0].outcome, Outcome::Fail);
-        assert!(verdicts[0].detail.contains("GenuineIntel, which has VMX"));
-        assert_eq!(processors("").len(), 1);
-    }
 
     #[test]
     fn both_capabilities_are_needed() {

@@ -3,16 +3,16 @@
 //! beneath it, proof that every CPU is a guest, Mercury taken away, proof that
 //! every CPU is native, the work found right, and what it cost.
 
+use crate::arch;
 use crate::expect;
 use crate::figures::{Figures, spread};
 use crate::kernel_log::KernelLog;
 use crate::machine;
-use crate::probe::{EFER, Probe};
+use crate::probe::Probe;
 use crate::workload::Workload;
 use anyhow::{Context, Result, ensure};
 use mercury_device::{Device, ProofVerdict, Sample, SampleKind, Status};
 use std::fmt::Display;
-use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -59,38 +59,15 @@ fn is_one(variable: &str) -> bool {
     std::env::var(variable).is_ok_and(|value| value == "1")
 }
 
-/// EFER of each CPU as the kernel reads it, if anything here can.
-fn efer() -> Result<String> {
+/// What each CPU shows of itself, if anything here can read it.
+fn view(attached: bool) -> Result<String> {
     let probe = Probe::load().ok();
     let mut words = Vec::new();
     for cpu in machine::online()? {
-        let value = match &probe {
-            Some(probe) => Some(probe.read_register(cpu, EFER)?),
-            None => from_msr_device(cpu),
-        };
-        words.push(value.map_or_else(|| "not read".to_owned(), |value| format!("{value:#x}")));
+        let value = arch::view(probe.as_ref(), cpu, attached)?;
+        words.push(value.unwrap_or_else(|| "not read".to_owned()));
     }
     Ok(words.join(", "))
-}
-
-fn from_msr_device(cpu: u32) -> Option<u64> {
-    use std::os::unix::fs::FileExt;
-    let file = fs::File::open(format!("/dev/cpu/{cpu}/msr")).ok()?;
-    let mut bytes = [0; 8];
-    file.read_exact_at(&mut bytes, u64::from(EFER)).ok()?;
-    Some(u64::from_le_bytes(bytes))
-}
-
-fn processor() -> Result<String> {
-    let table = fs::read_to_string("/proc/cpuinfo")?;
-    let field = |name: &str| {
-        table
-            .lines()
-            .find(|line| line.starts_with(name))
-            .and_then(|line| line.split_once(':'))
-            .map_or("unknown", |(_, value)| value.trim())
-    };
-    Ok(format!("{} ({})", field("model name"), field("vendor_id")))
 }
 
 fn proof(device: &Device, screen: &Screen, expected: ProofVerdict) -> Result<()> {
@@ -125,10 +102,11 @@ fn work(screen: &Screen, workload: &mut Workload) -> Result<()> {
     Ok(())
 }
 
-fn table(screen: &Screen, attached: &Status, samples: &[Sample]) {
-    screen.part(
-        "Cost (ticks of the time-stamp counter; with -icount a tick is an instruction count)",
-    );
+fn table(screen: &Screen, attached: &Status, samples: &[Sample], kilohertz: u64) {
+    screen.part(&format!(
+        "Cost (ticks of {:.1} ns; with -icount a nanosecond is an instruction)",
+        1_000_000.0 / kilohertz.max(1) as f64
+    ));
     let ticks = |kind, cpu| {
         spread(samples, kind, cpu)
             .map_or_else(|| "-".to_owned(), |spread| spread.maximum.to_string())
@@ -218,8 +196,8 @@ pub(crate) fn run() -> Result<()> {
     screen.part("Native");
     screen.fact("kernel", machine::read("/proc/sys/kernel/osrelease")?);
     screen.fact("booted with", machine::read("/proc/cmdline")?);
-    screen.fact("processor", processor()?);
-    screen.fact("EFER", efer()?);
+    screen.fact("processor", arch::processor()?);
+    screen.fact(arch::VIEW, view(false)?);
     screen.fact(
         "mercury",
         format!(
@@ -242,8 +220,16 @@ pub(crate) fn run() -> Result<()> {
     let samples_in = figures.read(&device)?;
     proof(&device, &screen, ProofVerdict::Guest)?;
     screen.fact(
-        "EFER",
-        format!("{} (bit 12: SVM, which a guest cannot hide)", efer()?),
+        arch::VIEW,
+        format!(
+            "{}{}",
+            view(true)?,
+            if device.info()?.backend == "vmx" {
+                ""
+            } else {
+                arch::VIEW_ATTACHED
+            }
+        ),
     );
     work(&screen, &mut workload)?;
     let attached = expect::attached(&device)?;
@@ -262,6 +248,6 @@ pub(crate) fn run() -> Result<()> {
 
     let mut samples = samples_in;
     samples.extend(figures.read(&device)?);
-    table(&screen, &attached, &samples);
+    table(&screen, &attached, &samples, information.tsc_khz);
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! Hardware that comes while Mercury is attached: a module of memory, filled
 //! and read again; PCI devices, used by their drivers through registers that
 //! nobody knew of at the attach. All of it goes on working natively afterwards
-//! and under the next attach.
+//! and under the next attach. Memory that Mercury cannot map is not let online.
 
 use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
@@ -20,13 +20,14 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const PAGE: usize = 4096;
-const MODULE_MIB: u64 = 512;
 /// Of the new memory's pages so many in a hundred must have been used; the
 /// kernel keeps some, its own page structures among them.
 const LEAST_PERCENT: u64 = 90;
+/// More is not filled: an emulator takes its time.
+const MOST_KIB: u64 = 7 << 19;
 /// Left to everybody else while nearly all memory is filled.
 const RESERVE_KIB: u64 = 64 << 10;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const BLOCKS: &str = "/sys/devices/system/memory";
 const DEVICES: &str = "/sys/bus/pci/devices";
@@ -63,28 +64,30 @@ fn counted(status: &Status) -> Result<u64> {
     Ok(all)
 }
 
-/// The memory that came: first and last frame number, one beyond.
-#[derive(Debug, Clone, Copy)]
+/// The memory that came: first and last frame number, one beyond; and the
+/// blocks of it that were not let online.
+#[derive(Debug, Clone)]
 struct Range {
     first: u64,
     end: u64,
+    refused: Vec<String>,
 }
 
 impl Range {
-    fn pages(self) -> u64 {
+    fn pages(&self) -> u64 {
         self.end - self.first
     }
 }
 
 /// Plugs in a module and switches its blocks on.
-fn plug_memory() -> Result<Range> {
+fn plug_memory(mib: u64) -> Result<Range> {
     let before = names(BLOCKS)?;
     rig::monitor(&format!(
-        "object_add memory-backend-ram,id=backing,size={MODULE_MIB}M"
+        "object_add memory-backend-ram,id=backing,size={mib}M,reserve=off"
     ))?;
     rig::monitor("device_add pc-dimm,id=module,memdev=backing")?;
     let size = u64::from_str_radix(&machine::read(&format!("{BLOCKS}/block_size_bytes"))?, 16)?;
-    let wanted = ((MODULE_MIB << 20) / size) as usize;
+    let wanted = ((mib << 20) / size) as usize;
     let fresh = || -> Result<Vec<String>> {
         let now = names(BLOCKS)?;
         Ok(now
@@ -94,22 +97,40 @@ fn plug_memory() -> Result<Range> {
             .collect())
     };
     until("the new memory's blocks", || Ok(fresh()?.len() >= wanted))?;
-    let (mut first, mut end) = (u64::MAX, 0);
+    let (mut first, mut end, mut refused) = (u64::MAX, 0, Vec::new());
     for block in fresh()? {
         let index =
             u64::from_str_radix(&machine::read(&format!("{BLOCKS}/{block}/phys_index"))?, 16)?;
         first = first.min(index * size / PAGE as u64);
         end = end.max((index + 1) * size / PAGE as u64);
-        let state = format!("{BLOCKS}/{block}/state");
-        if machine::read(&state)? == "offline" {
-            machine::write(&state, "online")?;
+        if !switched_on(&block)? {
+            refused.push(block);
         }
-        ensure!(
-            machine::read(&state)?.starts_with("online"),
-            "{block} is not online"
-        );
     }
-    Ok(Range { first, end })
+    Ok(Range {
+        first,
+        end,
+        refused,
+    })
+}
+
+/// Switches a block on; whether it was let.
+fn switched_on(block: &str) -> Result<bool> {
+    let state = format!("{BLOCKS}/{block}/state");
+    if machine::read(&state)? == "offline"
+        && let Err(error) = fs::write(&state, "online")
+    {
+        ensure!(
+            error.raw_os_error() == Some(libc::ENOMEM),
+            "{block} was not let online: {error}"
+        );
+        return Ok(false);
+    }
+    ensure!(
+        machine::read(&state)?.starts_with("online"),
+        "{block} is not online"
+    );
+    Ok(true)
 }
 
 /// Nearly all of the machine's memory, each page with a pattern of its own in
@@ -133,7 +154,7 @@ impl Filled {
             .find_map(|line| line.strip_prefix("MemFree:")?.split_whitespace().next())
             .context("/proc/meminfo has no 'MemFree:'")?
             .parse()?;
-        let pages = (free.saturating_sub(RESERVE_KIB) * 1024) as usize / PAGE;
+        let pages = (free.saturating_sub(RESERVE_KIB).min(MOST_KIB) * 1024) as usize / PAGE;
         let mut words = vec![0; pages * WORDS];
         for (page, chunk) in words.chunks_exact_mut(WORDS).enumerate() {
             let value = pattern(page);
@@ -158,7 +179,7 @@ impl Filled {
     }
 
     /// How many of its pages lie in the range, from the process' page map.
-    fn inside(&self, range: Range) -> Result<u64> {
+    fn inside(&self, range: &Range) -> Result<u64> {
         const PRESENT: u64 = 1 << 63;
         let map = File::open("/proc/self/pagemap").context("opening /proc/self/pagemap")?;
         let start = self.words.as_ptr().addr() / PAGE;
@@ -177,27 +198,37 @@ impl Filled {
     }
 }
 
-fn memory(device: &Device) -> Result<()> {
-    let range = plug_memory()?;
+fn memory(device: &Device, mib: u64, too_much: bool) -> Result<()> {
+    let range = plug_memory(mib)?;
+    ensure!(
+        range.refused.is_empty() != too_much,
+        "{} blocks were refused: {:?}",
+        range.refused.len(),
+        range.refused
+    );
     let filled = Filled::fill()?;
     filled.verify()?;
-    let inside = filled.inside(range)?;
+    let inside = filled.inside(&range)?;
     ensure!(
-        inside * 100 >= range.pages() * LEAST_PERCENT,
+        too_much || inside * 100 >= range.pages() * LEAST_PERCENT,
         "{inside} pages of {} that came were used",
         range.pages()
     );
     let status = expect::attached(device)?;
     println!(
-        "hot-add: {MODULE_MIB} MiB at {:#x}: {inside} of {} pages filled and right; {} leaves mapped on demand",
+        "hot-add: {mib} MiB at {:#x}: {inside} of {} pages filled and right; {} blocks refused; {} leaves mapped on demand",
         range.first * PAGE as u64,
         range.pages(),
+        range.refused.len(),
         counted(&status)?
     );
     expect::proven(device, ProofVerdict::Guest)?;
     // Its contents stay, natively and under a map that knows it from the start.
     expect::detach(device)?;
     filled.verify().context("after the detach")?;
+    for block in &range.refused {
+        ensure!(switched_on(block)?, "{block} was refused natively");
+    }
     expect::attach(device)?;
     filled.verify().context("after the next attach")?;
     Ok(())
@@ -313,7 +344,7 @@ fn devices(device: &Device) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(mib: u64, too_much: bool) -> Result<()> {
     let device = Device::open()?;
     if !Path::new(BLOCKS).exists() {
         return skip("this kernel cannot take memory in while it runs");
@@ -321,7 +352,7 @@ pub(crate) fn run() -> Result<()> {
     let mut log = KernelLog::from_here()?;
     let mut workload = Workload::start(&["churn-a".to_owned(), "pipes".to_owned()])?;
     expect::attach(&device)?;
-    let outcome = memory(&device).and_then(|()| devices(&device));
+    let outcome = memory(&device, mib, too_much).and_then(|()| devices(&device));
     let _ = device.detach();
     outcome?;
     expect::native(&device)?;

@@ -5,6 +5,8 @@
 
 use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
+#[cfg(target_arch = "aarch64")]
+use crate::kvm;
 use crate::workload::Workload;
 use crate::{machine, parameters};
 use anyhow::{Context, Result, ensure};
@@ -153,6 +155,27 @@ fn can_go(cpus: &[u32]) -> Vec<u32> {
     able
 }
 
+/// KVM after CPUs came and went. On ARM64 Linux remembers at which level its
+/// CPUs came up: had one come up as a guest, KVM would be gone for good. That
+/// its machine runs too is shown on CPUs of ARMv8.1 and later only: on older
+/// ones of QEMU 7.2 it hangs, without Mercury as well, where the CPU was off.
+#[cfg(target_arch = "aarch64")]
+fn kvm_after() -> Result<()> {
+    let machine = kvm::Machine::create()?.context("KVM_CREATE_VM after CPUs came and went")?;
+    if std::arch::is_aarch64_feature_detected!("lse") {
+        machine
+            .run_guest()
+            .context("KVM after CPUs came and went")?;
+    }
+    Ok(())
+}
+
+/// KVM notices nothing of it here.
+#[cfg(not(target_arch = "aarch64"))]
+fn kvm_after() -> Result<()> {
+    Ok(())
+}
+
 pub(crate) fn run() -> Result<()> {
     let device = Device::open()?;
     let cpus = machine::online()?;
@@ -179,6 +202,7 @@ pub(crate) fn run() -> Result<()> {
     }
     workload.finish()?;
     expect::native(&device)?;
+    kvm_after()?;
     log.quiet()?;
     println!(
         "hotplug: {} of {} CPUs went and came back as guests, were away at attach and at detach, alone and all others, \

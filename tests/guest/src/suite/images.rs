@@ -56,7 +56,7 @@ const EDITS: [(&str, Requirement, Edit); 6] = [
         "for another architecture",
         Requirement::ImageArchitecture,
         |bytes| {
-            bytes[ARCHITECTURE..ARCHITECTURE + 8].copy_from_slice(b"aarch64\0");
+            bytes[ARCHITECTURE..ARCHITECTURE + 8].copy_from_slice(crate::arch::OTHER_NAME);
         },
     ),
     ("of another version", Requirement::ImageAbi, |bytes| {

@@ -13,7 +13,7 @@ use mercury_device::{AttachOptions, Device, ProofVerdict, Requirement};
 /// An attach makes fewer allocations than this; more means that it never ends.
 const MOST_ALLOCATIONS: u32 = 4096;
 
-const HOOKS: u64 = 3;
+const HOOKS: u64 = 4;
 
 /// Pages of a block of order 3: the largest that attach may depend on.
 const LARGEST_PAGES: u64 = 8;
@@ -116,11 +116,7 @@ pub(crate) fn run() -> Result<()> {
     }
     let mut points = u64::from(allocations) + 4 + HOOKS;
     for cpu in machine::online()? {
-        for (point, requirement) in [
-            ("enter", Requirement::Entry),
-            ("asid0", Requirement::Entry),
-            ("arrive", Requirement::Arrival),
-        ] {
+        for &(point, requirement) in crate::arch::CPU_POINTS {
             fails(&device, &format!("{point}@{cpu}"), requirement, Some(cpu))?;
             points += 1;
         }

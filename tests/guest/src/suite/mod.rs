@@ -11,6 +11,7 @@ pub(crate) mod inject;
 pub(crate) mod instructions;
 pub(crate) mod kvm_busy;
 pub(crate) mod leak;
+pub(crate) mod limits;
 pub(crate) mod mutants;
 pub(crate) mod nmi;
 pub(crate) mod on_demand;

@@ -5,7 +5,7 @@
 //! are counted twice: by Linux (/proc/interrupts) and by a handler of the test
 //! module, which also opens the line on the CPUs where Linux keeps it shut.
 
-use crate::expect;
+use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
 use crate::machine;
 use crate::probe::Probe;
@@ -51,9 +51,13 @@ fn trips(over: &AtomicBool) -> Result<u64> {
 /// An NMI is a latch, and two that come while a CPU of the emulator waits for
 /// the host's attention are one; so a gap in time, however long, would blame
 /// Mercury for a busy host.
-fn raise(probe: &Probe, count: u64) -> Result<()> {
+fn raise(probe: &Probe, count: u64, inside: bool) -> Result<()> {
     for number in 1..=count {
-        rig::ask(&["nmi", "1", "0"])?;
+        if inside {
+            probe.say("nmi raise")?;
+        } else {
+            rig::ask(&["nmi", "1", "0"])?;
+        }
         let deadline = Instant::now() + ARRIVAL;
         loop {
             let counts = seen(probe)?;
@@ -70,7 +74,49 @@ fn raise(probe: &Probe, count: u64) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn run(count: u64) -> Result<()> {
+/// NMIs from one CPU to the other, one after another, while that makes round
+/// trips: thousands of them in each, so that they arrive at every place of the
+/// switch. For two CPUs.
+pub(crate) fn storm(count: u64) -> Result<()> {
+    let device = Device::open()?;
+    let probe = Probe::load()?;
+    let mut log = KernelLog::from_here()?;
+    probe.say("nmi off")?;
+    probe.say("nmi on")?;
+    for trip in 1..=count {
+        let said = thread::scope(|scope| -> Result<String> {
+            let raising = scope.spawn(|| -> Result<String> {
+                machine::pin(1)?;
+                probe.say("nmi storm 0 20000")
+            });
+            machine::pin(0)?;
+            while !raising.is_finished() {
+                device.attach(&AttachOptions::default())?;
+                device.detach()?;
+            }
+            raising.join().map_err(|_| anyhow!("the storm panicked"))?
+        })?;
+        ensure!(said.trim() == "lost 0", "trip {trip}: {said}");
+    }
+    let counts = seen(&probe)?;
+    probe.say("nmi off")?;
+    let raised = count * 20_000;
+    ensure!(
+        counts.get(&0) == Some(&raised),
+        "{raised} NMIs were raised; {counts:?} were seen"
+    );
+    expect::native(&device)?;
+    log.quiet()?;
+    let trips = device.status()?.totals.detaches;
+    println!("nmi: {raised} NMIs to CPU 0 during {trips} round trips, each seen once");
+    Ok(())
+}
+
+/// `inside`: raised by the test module as IPIs, where the emulator has no monitor.
+pub(crate) fn run(count: u64, inside: bool) -> Result<()> {
+    if cfg!(not(target_arch = "x86_64")) {
+        return skip("this architecture has no NMI to raise");
+    }
     let device = Device::open()?;
     let probe = Probe::load()?;
     let mut log = KernelLog::from_here()?;
@@ -81,7 +127,7 @@ pub(crate) fn run(count: u64) -> Result<()> {
     let over = AtomicBool::new(false);
     let made = thread::scope(|scope| -> Result<u64> {
         let tripping = scope.spawn(|| trips(&over));
-        let asked = raise(&probe, count);
+        let asked = raise(&probe, count, inside);
         over.store(true, Ordering::Relaxed);
         let made = tripping
             .join()

@@ -1,27 +1,50 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Clocks that never run backwards: the time-stamp counter on one CPU, and
-//! CLOCK_MONOTONIC anywhere. One thread per CPU, pinned there; a reading counts
+//! Clocks that never run backwards: the CPU's counter (x86: the time-stamp
+//! counter, ARM64: CNTVCT_EL0), and CLOCK_MONOTONIC anywhere. One thread per CPU, pinned there; a reading counts
 //! for a CPU only if the thread was there before and after it (a pinned thread
 //! is moved when its CPU goes offline).
-#![expect(unsafe_code, reason = "RDTSC is an unsafe intrinsic")]
+//!
+//! ARM's counter is one for the whole machine, so there each reading must also
+//! be later than all that any CPU had finished before: a CPU whose offset
+//! jumped forward is found by the others.
+#![expect(
+    unsafe_code,
+    reason = "reading the counter is an intrinsic or assembly"
+)]
 
 use super::Stop;
 use crate::machine;
 use anyhow::{Result, anyhow, ensure};
-use core::arch::x86_64::{_mm_lfence, _rdtsc};
 use nix::sched::sched_getcpu;
 use nix::time::{ClockId, clock_gettime};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
 const READINGS: u32 = 2_000;
 
+/// Whether all CPUs read the same counter.
+const SHARED: bool = cfg!(target_arch = "aarch64");
+
+/// The latest reading of all CPUs.
+static LATEST: AtomicU64 = AtomicU64::new(0);
+
+#[cfg(target_arch = "x86_64")]
 fn ticks() -> u64 {
+    use core::arch::x86_64::{_mm_lfence, _rdtsc};
     // SAFETY: SSE2 is part of x86-64; orders the two readings around it.
     unsafe { _mm_lfence() };
     // SAFETY: Linux lets user mode read the counter.
     unsafe { _rdtsc() }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn ticks() -> u64 {
+    let value;
+    // SAFETY: Linux lets user mode read the counter.
+    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack)) };
+    value
 }
 
 fn watch(cpu: u32, stop: Stop) -> Result<u64> {
@@ -33,12 +56,18 @@ fn watch(cpu: u32, stop: Stop) -> Result<u64> {
     while readings == 0 || !stop.requested() {
         for _ in 0..READINGS {
             let before = sched_getcpu()?;
+            let latest = LATEST.load(Ordering::SeqCst);
             let now = ticks();
+            LATEST.fetch_max(now, Ordering::SeqCst);
+            ensure!(
+                !SHARED || now >= latest,
+                "CPU {before} read {now} from the counter after another had read {latest}"
+            );
             if sched_getcpu()? == before {
                 let last = last.entry(before).or_default();
                 ensure!(
                     now >= *last,
-                    "the time-stamp counter of CPU {before} went back from {last} to {now}"
+                    "the counter of CPU {before} went back from {last} to {now}"
                 );
                 *last = now;
             }

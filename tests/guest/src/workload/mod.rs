@@ -12,7 +12,15 @@
 mod breakpoint;
 mod churn;
 mod clocks;
+#[cfg(target_arch = "aarch64")]
+mod compat;
+#[cfg(target_arch = "x86_64")]
 mod ldt;
+#[cfg(target_arch = "aarch64")]
+mod mte;
+#[cfg(target_arch = "aarch64")]
+mod pauth;
+mod perf;
 mod pipes;
 mod pong;
 mod registers;
@@ -45,20 +53,39 @@ impl Stop {
     }
 }
 
+impl Stop {
+    /// For a worker that this machine has no work for: waits for the end.
+    fn nothing_to_do(self, why: &str) -> Report {
+        while !self.requested() {
+            sleep(Duration::from_millis(50));
+        }
+        Ok(why.to_owned())
+    }
+}
+
 /// What a worker says at its end.
 type Report = Result<String>;
 type Work = fn(Stop) -> Report;
 
-const WORKERS: [(&str, Work); 9] = [
+/// What every machine has, and what is of one architecture only.
+const WORKERS: &[(&str, Work)] = &[
     ("churn-a", churn::run),
     ("churn-b", churn::run),
     ("registers", registers::run),
     ("timers", timers::run),
     ("pipes", pipes::run),
     ("breakpoint", breakpoint::run),
-    ("ldt", ldt::run),
     ("clocks", clocks::run),
     ("ping-pong", pong::run),
+    ("perf", perf::run),
+    #[cfg(target_arch = "x86_64")]
+    ("ldt", ldt::run),
+    #[cfg(target_arch = "aarch64")]
+    ("pauth", pauth::run),
+    #[cfg(target_arch = "aarch64")]
+    ("mte", mte::run),
+    #[cfg(target_arch = "aarch64")]
+    ("compat", compat::run),
 ];
 
 /// The body of one worker process.
@@ -101,8 +128,8 @@ impl Workload {
                 "there is no worker '{name}'"
             );
         }
-        for (name, _) in WORKERS {
-            if !only.is_empty() && !only.iter().any(|asked| asked == name) {
+        for &(name, _) in WORKERS {
+            if !only.is_empty() && !only.iter().any(|asked| asked.as_str() == name) {
                 continue;
             }
             let child = Command::new("/proc/self/exe")

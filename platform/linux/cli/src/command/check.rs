@@ -12,6 +12,7 @@ use crate::errno;
 use crate::exit::Exit;
 use crate::firmware::Firmware;
 use crate::output::{Output, hexadecimal};
+use crate::platform::Platform;
 use crate::surroundings;
 use mercury_device::{Device, Error, Info, Outcome, Requirement, Verdict};
 use serde::Serialize;
@@ -20,6 +21,7 @@ use serde::Serialize;
 struct Answer {
     device: &'static str,
     module: Option<Module>,
+    platform: Option<Platform>,
     verdicts: Vec<OneVerdict>,
     passed: usize,
     failed: usize,
@@ -57,6 +59,7 @@ struct Findings {
     device: &'static str,
     info: Option<Info>,
     firmware: Firmware,
+    platform: Option<Platform>,
     verdicts: Vec<Verdict>,
 }
 
@@ -84,6 +87,7 @@ fn look() -> Result<Findings, Error> {
                 device: "open",
                 info: Some(info),
                 firmware,
+                platform: Platform::of_this_machine(),
                 verdicts,
             });
         }
@@ -104,6 +108,7 @@ fn look() -> Result<Findings, Error> {
         device,
         info: None,
         firmware,
+        platform: Platform::of_this_machine(),
         verdicts,
     })
 }
@@ -157,6 +162,7 @@ fn answer(findings: &Findings, exit: Exit) -> Answer {
             image_sha256: sha256(info),
             testing: info.testing,
         }),
+        platform: findings.platform.clone(),
         verdicts: verdicts
             .iter()
             .map(|verdict| one(verdict, &findings.firmware))

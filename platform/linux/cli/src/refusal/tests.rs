@@ -36,7 +36,7 @@ fn a_refusal_in_json() {
                 "mask": "0x1000",
                 "detail": "EFER",
                 "errno": "EBUSY",
-                "message": "KVM or another hypervisor holds SVM on CPU 1 (EFER=0x1d01, SVME set)",
+                "message": "KVM or another hypervisor holds the extension on CPU 1 (read 0x1d01: EFER.SVME or CR4.VMXE set)",
                 "advice": null,
             },
             "exit": 13,
@@ -49,7 +49,7 @@ fn a_refusal_in_json() {
 fn a_refusal_in_text() {
     let (_, text, _) = of_verdict(&held(), Some(libc::EBUSY), "attach", &Firmware::fixed());
     let text = anstream::adapter::strip_str(&text).to_string();
-    assert!(text.starts_with("refused: KVM or another hypervisor holds SVM on CPU 1"));
+    assert!(text.starts_with("refused: KVM or another hypervisor holds the extension on CPU 1"));
     for line in [
         "\n  read      0x1d01: EFER\n",
         "\n  expected  0x0 in the bits 0x1000\n",

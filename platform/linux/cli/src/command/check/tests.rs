@@ -30,6 +30,7 @@ fn findings(verdicts: Vec<Verdict>) -> Findings {
         device: "open",
         info: Some(info),
         firmware: Firmware::fixed(),
+        platform: None,
         verdicts,
     }
 }
@@ -80,7 +81,9 @@ fn json_is_stable() {
     let mut fail = pass(1, "0x1d01");
     fail["outcome"] = json!("fail");
     fail["errno"] = json!("EBUSY");
-    fail["message"] = json!("KVM or another hypervisor holds SVM on CPU 1 (EFER=0x1d01, SVME set)");
+    fail["message"] = json!(
+        "KVM or another hypervisor holds the extension on CPU 1 (read 0x1d01: EFER.SVME or CR4.VMXE set)"
+    );
     fail["advice"] = json!(advice::of(Requirement::Free).to_do);
     assert_eq!(
         value,
@@ -91,6 +94,7 @@ fn json_is_stable() {
                 "image_name": "mercury/mercury-x86_64.img", "image_sha256": "ab".repeat(32),
                 "testing": false,
             },
+            "platform": null,
             "verdicts": [pass(0, "0xd01"), fail, pass(2, "0xd00")],
             "passed": 2, "failed": 1, "unknown": 0, "exit": 13,
         })
@@ -105,11 +109,11 @@ fn people_see_like_cpus_on_one_line_and_the_way_out() {
 pass  extension-free     cpus 0,2  0xd01: EFER
 FAIL  extension-free     cpu 1     0x1d01: EFER
         expected  0x0 in the bits 0x1000
-        that is   KVM or another hypervisor holds SVM on CPU 1 (EFER=0x1d01,
-                  SVME set)
-        to do     Stop all virtual machines and unload kvm_amd (modprobe -r
-                  kvm_amd), or boot with kvm.enable_virt_at_load=0, so that KVM
-                  takes SVM only while a machine runs.
+        that is   KVM or another hypervisor holds the extension on CPU 1 (read
+                  0x1d01: EFER.SVME or CR4.VMXE set)
+        to do     Stop all virtual machines and unload kvm_amd or kvm_intel
+                  (modprobe -r), or boot with kvm.enable_virt_at_load=0, so that
+                  KVM takes it only while a machine runs.
 2 passed, 1 failed, 0 unknown
 ";
     assert!(text.ends_with(expected), "{text}");

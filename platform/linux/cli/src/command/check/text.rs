@@ -6,12 +6,16 @@ use super::{Findings, count, sha256};
 use crate::advice;
 use crate::firmware::Firmware;
 use crate::output::{BAD, DOUBTFUL, GOOD, hexadecimal, paint};
+use crate::platform::{Conduit, Platform};
 use crate::table::{cpu_list, wrap};
 use mercury_device::{Device, Outcome, Verdict};
 
 /// The whole answer.
 pub(super) fn render(findings: &Findings) -> String {
     let mut text = heading(findings);
+    if let Some(platform) = &findings.platform {
+        text += &(wrap("platform  ", &described(platform)) + "\n\n");
+    }
     let verdicts = &findings.verdicts;
     // CPUs of which the same is to be said share a line; they need not stand
     // beside each other in the list.
@@ -46,6 +50,25 @@ pub(super) fn render(findings: &Findings) -> String {
     };
     let summary = format!("{passed} passed, {failed} failed, {unknown} unknown");
     text + &paint(style, &summary) + "\n"
+}
+
+/// The machine by its device tree, in one line.
+fn described(platform: &Platform) -> String {
+    let mut words = vec![format!("{} MiB of memory", platform.memory >> 20)];
+    words.extend(platform.model.clone());
+    words.push(match platform.psci {
+        Some(Conduit::Smc) => "PSCI by SMC".to_owned(),
+        Some(Conduit::Hvc) => "PSCI by HVC".to_owned(),
+        None => "no PSCI".to_owned(),
+    });
+    for part in [&platform.interrupt_controller, &platform.console]
+        .into_iter()
+        .flatten()
+    {
+        let at = part.address.map(|address| format!(" at {address:#x}"));
+        words.push(format!("{}{}", part.compatible, at.unwrap_or_default()));
+    }
+    words.join(", ")
 }
 
 fn same(one: &Verdict, other: &Verdict) -> bool {

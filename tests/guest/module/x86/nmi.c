@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counting NMIs, CPU by CPU.
+ *
+ * The monitor of the emulator raises LINT1 of every CPU's local APIC; Linux
+ * masks LINT1 on all but the first. While counting, it is open on all of them.
+ * The handler claims every NMI, so that none is reported as unknown.
+ */
+#include <linux/cpu.h>
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/percpu.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+#include <asm/apic.h>
+#include <asm/irq_vectors.h>
+#include <asm/nmi.h>
+
+#include "arch.h"
+#include "mercury_test.h"
+
+static DEFINE_PER_CPU(u64, seen);
+static DEFINE_PER_CPU(u32, wiring);
+static bool counting;
+
+static int count(unsigned int kind, struct pt_regs *registers)
+{
+	this_cpu_inc(seen);
+	return NMI_HANDLED;
+}
+
+static void open_line(void *unused)
+{
+	/* Not apic_read(): its static call is not exported to modules. */
+	this_cpu_write(wiring, apic->read(APIC_LVT1));
+	apic->write(APIC_LVT1, APIC_DM_NMI);
+}
+
+static void restore_line(void *unused)
+{
+	apic->write(APIC_LVT1, this_cpu_read(wiring));
+}
+
+static int start(void)
+{
+	int cpu, error;
+
+	if (counting)
+		return -EBUSY;
+	for_each_possible_cpu(cpu)
+		per_cpu(seen, cpu) = 0;
+	error = register_nmi_handler(NMI_LOCAL, count, 0, "mercury_test");
+	if (error)
+		return error;
+	on_each_cpu(open_line, NULL, 1);
+	counting = true;
+	return 0;
+}
+
+void nmi_stop(void)
+{
+	if (!counting)
+		return;
+	on_each_cpu(restore_line, NULL, 1);
+	unregister_nmi_handler(NMI_LOCAL, "mercury_test");
+	counting = false;
+}
+
+/*
+ * One NMI after another to one other CPU, the next as soon as it has seen the
+ * last: some land in the middle of a switch. How many it has not seen.
+ */
+static unsigned int storm(int cpu, unsigned int number)
+{
+	unsigned int lost = 0;
+
+	while (number--) {
+		u64 before = READ_ONCE(per_cpu(seen, cpu)), patience = 20000000;
+
+		apic->send_IPI(cpu, NMI_VECTOR);
+		while (READ_ONCE(per_cpu(seen, cpu)) == before && --patience)
+			cpu_relax();
+		lost += !patience;
+		cond_resched();
+	}
+	return lost;
+}
+
+int command_nmi(const char *words, struct answer *answer)
+{
+	int cpu;
+
+	if (!strcmp(words, "on"))
+		return start();
+	if (!strcmp(words, "off")) {
+		nmi_stop();
+		return 0;
+	}
+	if (!strncmp(words, "storm ", 6)) {
+		unsigned int number;
+
+		if (sscanf(words + 6, "%d %u", &cpu, &number) != 2 || !cpu_online(cpu))
+			return -EINVAL;
+		answer_add(answer, "lost %u\n", storm(cpu, number));
+		return 0;
+	}
+	if (!strcmp(words, "raise")) {
+		/* To each CPU, this one last: where no monitor can do it. */
+		cpus_read_lock();
+		preempt_disable();
+		for_each_online_cpu(cpu)
+			if (cpu != smp_processor_id())
+				apic->send_IPI(cpu, NMI_VECTOR);
+		apic->send_IPI(smp_processor_id(), NMI_VECTOR);
+		preempt_enable();
+		cpus_read_unlock();
+		return 0;
+	}
+	if (strcmp(words, "report"))
+		return -EINVAL;
+	for_each_online_cpu(cpu)
+		answer_add(answer, "cpu %d seen %llu\n", cpu, per_cpu(seen, cpu));
+	return 0;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! x86-64.
+
+use crate::probe::{EFER, Probe};
+use anyhow::{Context, Result, ensure};
+use mercury_device::Requirement;
+use std::collections::BTreeMap;
+use std::fs;
+
+/// In an image's header, the name of a machine that this one is not.
+pub(crate) const OTHER_NAME: &[u8; 8] = b"aarch64\0";
+
+/// Modules that make /dev/kvm.
+pub(crate) const KVM_MODULES: &[&str] = &["kvm", "kvm_amd"];
+
+/// Workers that hold what the observer cannot see (the hidden parts of segment
+/// registers, a debugger's registers).
+pub(crate) const WORKERS_BESIDE_MUTANTS: &[&str] = &["ldt", "breakpoint", "registers", "clocks"];
+
+/// Failure points of one CPU.
+pub(crate) const CPU_POINTS: &[(&str, Requirement)] = &[
+    ("enter", Requirement::Entry),
+    ("asid0", Requirement::Entry),
+    ("arrive", Requirement::Arrival),
+];
+
+/// Commands of the test module that read what belongs to a CPU.
+pub(crate) const STATES: &[&str] = &["state"];
+
+/// What the demonstration shows of each CPU natively and attached.
+pub(crate) const VIEW: &str = "EFER";
+/// And what there is to say of it while attached.
+pub(crate) const VIEW_ATTACHED: &str = " (bit 12: SVM, which a guest cannot hide)";
+
+/// Its value, by the test module or by /dev/cpu/N/msr.
+pub(crate) fn view(probe: Option<&Probe>, cpu: u32, _attached: bool) -> Result<Option<String>> {
+    let value = match probe {
+        Some(probe) => Some(probe.read_register(cpu, EFER)?),
+        None => from_msr_device(cpu),
+    };
+    Ok(value.map(|value| format!("{value:#x}")))
+}
+
+fn from_msr_device(cpu: u32) -> Option<u64> {
+    use std::os::unix::fs::FileExt;
+    let file = fs::File::open(format!("/dev/cpu/{cpu}/msr")).ok()?;
+    let mut bytes = [0; 8];
+    file.read_exact_at(&mut bytes, u64::from(EFER)).ok()?;
+    Some(u64::from_le_bytes(bytes))
+}
+
+/// Model and maker.
+pub(crate) fn processor() -> Result<String> {
+    let table = fs::read_to_string("/proc/cpuinfo")?;
+    let field = |name| super::cpuinfo(&table, name);
+    Ok(format!("{} ({})", field("model name"), field("vendor_id")))
+}
+
+/// Takes out of a CPU's state what belongs to the task that was interrupted:
+/// two bits of CR4, TSD (2) and PCE (8).
+pub(crate) fn without_task(state: &mut BTreeMap<String, String>) -> Result<()> {
+    if let Some(cr4) = state.get_mut("cr4") {
+        let value = u64::from_str_radix(cr4.trim_start_matches("0x"), 16)?;
+        *cr4 = format!("{:#x}", value & !(1 << 2 | 1 << 8));
+    }
+    Ok(())
+}
+
+/// Fails if a CPU's state is not that of a sound native machine.
+pub(crate) fn sound(cpu: u32, state: &BTreeMap<String, String>) -> Result<()> {
+    let kind = state.get("tss_type").context("no tss_type in the state")?;
+    ensure!(
+        kind == "0x8b",
+        "the task segment of CPU {cpu} is of type {kind}, not busy (0x8b)"
+    );
+    Ok(())
+}
+
+/// What the observer plants at the door is all there is to plant.
+#[derive(Debug)]
+pub(crate) struct Planted;
+
+/// Nothing is planted.
+pub(crate) fn plant(_: &Probe) -> Result<Planted> {
+    Ok(Planted)
+}
+
+impl Planted {
+    /// Nothing again.
+    pub(crate) fn again(&self) -> Result<()> {
+        Ok(())
+    }
+}

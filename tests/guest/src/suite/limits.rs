@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a switch and a hypercall may cost, in instructions.
+//!
+//! For an emulator that counts instructions and calls each a nanosecond
+//! (`-icount shift=0`): the clock of the samples then counts them, in steps of a
+//! tick. It sums those of all virtual CPUs, so a blackout is judged only where
+//! there is one CPU; with several the switch is, and it is the median that
+//! counts, because a turn of another CPU may fall into any one of them.
+
+use crate::figures::{Figures, spread};
+use crate::{expect, machine};
+use anyhow::{Context, Result, ensure};
+use mercury_device::{Device, SampleKind};
+
+const TRIPS: usize = 15;
+const NULL_CALLS: u32 = 1_000;
+
+/// Most instructions with IRQs off, each way.
+const BLACKOUT: u64 = 3_000;
+/// Most instructions of a switch of two CPUs.
+const SWITCH: u64 = 40_000;
+/// Most instructions of a hypercall that does nothing, there and back. On x86 no
+/// limit is set yet: where the CPU does not say how long an instruction is (QEMU's
+/// does not), the image reads it from the guest, and that is most of the cost.
+const NULL_CALL: Option<u64> = if cfg!(target_arch = "aarch64") {
+    Some(150)
+} else {
+    None
+};
+
+/// Instructions of so many ticks, the tick that was begun included.
+fn instructions(ticks: u64, kilohertz: u64) -> u64 {
+    (ticks + 1) * 1_000_000 / kilohertz
+}
+
+fn within(what: &str, found: u64, most: u64) -> Result<()> {
+    println!("limits: {what}: {found} instructions of at most {most}");
+    ensure!(
+        found <= most,
+        "{what} took {found} instructions, and may take {most}"
+    );
+    Ok(())
+}
+
+pub(crate) fn run() -> Result<()> {
+    let device = Device::open()?;
+    let kilohertz = device.info()?.tsc_khz;
+    ensure!(
+        (1..=1_000_000).contains(&kilohertz),
+        "a clock of {kilohertz} kHz counts no instructions: is this -icount shift=0?"
+    );
+    let cpus = machine::online()?.len();
+    // The first trips fill caches of the kernel's.
+    expect::round_trip(&device)?;
+    let mut figures = Figures::from_here(&device)?;
+    for _ in 0..TRIPS {
+        expect::round_trip(&device)?;
+    }
+    let samples = figures.read(&device)?;
+    let of = |kind| spread(&samples, kind, None).context("the module took no sample");
+    if cpus == 1 {
+        for (what, kind) in [
+            (
+                "the longest blackout of an attach",
+                SampleKind::AttachBlackout,
+            ),
+            (
+                "the longest blackout of a detach",
+                SampleKind::DetachBlackout,
+            ),
+        ] {
+            within(what, instructions(of(kind)?.maximum, kilohertz), BLACKOUT)?;
+        }
+    } else {
+        for (what, kind) in [
+            ("the switch of an attach", SampleKind::AttachSwitch),
+            ("the switch of a detach", SampleKind::DetachSwitch),
+        ] {
+            within(what, instructions(of(kind)?.median, kilohertz), SWITCH)?;
+        }
+    }
+    expect::attach(&device)?;
+    let calls = device.null_calls(0, NULL_CALLS)?;
+    expect::detach(&device)?;
+    ensure!(calls.answered, "CPU 0 is no guest");
+    let mean = instructions(calls.ticks, kilohertz).div_ceil(u64::from(NULL_CALLS));
+    if cpus == 1 {
+        let what = "a null hypercall, mean of 1,000";
+        match NULL_CALL {
+            Some(most) => within(what, mean, most)?,
+            None => println!("limits: {what}: {mean} instructions, without a limit"),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_clock_counts_in_larger_steps() {
+        assert_eq!(instructions(0, 1_000_000), 1);
+        assert_eq!(instructions(21, 62_500), 352);
+    }
+
+    #[test]
+    fn one_too_many_is_too_many() {
+        assert!(within("it", BLACKOUT, BLACKOUT).is_ok());
+        assert!(within("it", BLACKOUT + 1, BLACKOUT).is_err());
+    }
+}
