@@ -3,7 +3,8 @@
 # The front door. Everything real happens in scripts/setup.sh (what must be on
 # the machine) and in the rig (tests/rig, Rust). `make help` lists the targets.
 
-ARCH ?= x86_64
+# A board brings its instruction set.
+ARCH ?= $(or $(if $(BOARD),$(shell sed -n 's/^arch = "\(.*\)"$$/\1/p' 'boards/$(BOARD)/board.toml' 2>/dev/null)),x86_64)
 KDIR ?= /lib/modules/$(shell uname -r)/build
 FLAVOUR ?= release
 
@@ -15,21 +16,29 @@ rig := $(env) && cargo build --quiet -p mercury-rig --target-dir target && targe
 flag = $(if $(filter 1 yes true,$($(1))),$(2))
 option = $(if $($(1)),$(2) '$($(1))')
 
-run_options = --arch '$(ARCH)' $(call option,MACHINE,--machine) $(call option,GIC,--gic) \
+# The board says its ARCH itself; one that the user says beside it is checked.
+said_arch = $(if $(and $(BOARD),$(filter file,$(origin ARCH))),,--arch '$(ARCH)')
+
+run_options = $(said_arch) $(call option,BOARD,--board) $(call flag,CARD,--card) $(call option,MACHINE,--machine) $(call option,GIC,--gic) \
 	$(call flag,NOVHEFIX,--no-vhe-fix) $(call option,SMP,--smp) $(call option,MEM,--memory) \
 	$(call option,CPU,--cpu) $(call option,KERNEL,--kernel) $(call option,WITH,--with) \
 	$(call option,SCRIPT,--script) $(call flag,INTERACTIVE,--interactive) \
 	$(call option,ACCEL,--accel) $(call flag,ICOUNT,--icount) $(call option,APPEND,--append) \
 	$(call flag,BARE,--bare) --flavour '$(FLAVOUR)'
 
-test_options = --arch '$(ARCH)' $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
+# Tests are of all instruction sets where none is named.
+test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x86_64,x86_64 aarch64),$(ARCH))
+
+test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run test check image module tool kernel clean
+.PHONY: help setup setup-build run test check image flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
 	@echo "     ARCH=aarch64       the same on ARM64"
+	@echo "     BOARD=rpi4         QEMU's model of a board: raspi3b, rpi4, zcu102"
+	@echo "     CARD=1             with BOARD=: boot what 'make image BOARD=' made"
 	@echo "     SMP=2 MEM=512M     CPUs and memory"
 	@echo "     CPU=max,-la57      a whole QEMU -cpu string; svm and npt are added where not named"
 	@echo "     GIC=2|3            version of ARM's interrupt controller"
@@ -39,16 +48,21 @@ help:
 	@echo "     SCRIPT=file        run this in the guest instead of the demonstration"
 	@echo "     WITH=folder        what the guest finds at /with"
 	@echo "     INTERACTIVE=1      a shell in the guest"
-	@echo "     ACCEL=tcg|kvm      emulation, or the host's nested KVM"
+	@echo "     ACCEL=tcg|kvm|bochs  QEMU's emulation, the host's nested KVM, or Bochs (Intel VMX)"
 	@echo "     ICOUNT=1           count instructions instead of time (x86_64: one CPU)"
 	@echo "     APPEND='a b=c'     more kernel parameters"
 	@echo "     BARE=1             nothing of Mercury in the guest"
 	@echo "make test               all tests: format, lints, host tests, guests"
+	@echo "     ARCH=aarch64       of one instruction set alone"
 	@echo "     HOST=1             the quick half: no guest"
 	@echo "     MATRIX=long        all rows of tests/matrix.toml"
 	@echo "     SUITE=name         only these rows"
 	@echo "make check              the same as make test HOST=1"
 	@echo "make image              the hypervisor's image"
+	@echo "make image BOARD=rpi4   what is written to the SD card of a board (docs/boards.md)"
+	@echo "     FIRMWARE=folder    with the board's own boot files, which Debian's main archive lacks"
+	@echo "make flash BOARD=rpi4 DEV=/dev/sdX   writes that to a disk; asks first"
+	@echo "     YES=1 FORCE=1      without asking; also to a disk that is not removable"
 	@echo "make module KDIR=...    mercury.ko and its image for your own kernel"
 	@echo "make tool               the static programs"
 	@echo "make kernel KERNEL=...  download a Debian kernel into the cache"
@@ -56,7 +70,7 @@ help:
 	@echo "make clean              remove target/ (downloads stay in the cache)"
 
 setup:
-	@sh scripts/setup.sh all '$(ARCH)'
+	@sh scripts/setup.sh '$(if $(filter bochs,$(ACCEL)),bochs,all)' '$(ARCH)'
 
 setup-build:
 	@sh scripts/setup.sh build '$(ARCH)'
@@ -64,14 +78,30 @@ setup-build:
 run: setup
 	@$(rig) run $(run_options)
 
-test: setup
+test:
+	@for arch in $(test_archs); do \
+		if [ $$arch = x86_64 ]; then what=bochs; else what=all; fi; \
+		sh scripts/setup.sh $$what $$arch || exit; \
+	done
 	@$(rig) test $(test_options)
 
-check: setup-build
-	@$(rig) test --host --arch '$(ARCH)'
+check:
+	@for arch in $(test_archs); do sh scripts/setup.sh build $$arch || exit; done
+	@$(rig) test --host $(foreach arch,$(test_archs),--arch '$(arch)')
 
+ifdef BOARD
+image: setup
+	@$(rig) image --board '$(BOARD)' $(call option,FIRMWARE,--firmware) $(call option,KERNEL,--kernel) \
+		$(call flag,BARE,--bare) $(call flag,JSON,--json) --flavour '$(FLAVOUR)'
+else
 image: setup-build
 	@$(rig) build --arch '$(ARCH)' --only image --flavour '$(FLAVOUR)'
+endif
+
+flash: setup-build
+	@$(if $(and $(BOARD),$(DEV)),:,echo "make flash needs BOARD= and DEV=, like BOARD=rpi4 DEV=/dev/sdX" >&2; exit 2)
+	@$(rig) flash --board '$(BOARD)' --device '$(DEV)' $(call option,IMAGE,--image) \
+		$(call flag,YES,--yes) $(call flag,FORCE,--force) $(call flag,JSON,--json)
 
 module: setup-build
 	@$(rig) module --arch '$(ARCH)' --kdir '$(KDIR)' --flavour '$(FLAVOUR)'

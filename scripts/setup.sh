@@ -5,8 +5,9 @@
 # packages and a Rust toolchain that knows the bare-metal target. Everything
 # later (kernels, initramfs, QEMU) is the rig's work, in Rust.
 #
-#   scripts/setup.sh [build|all] [ARCH]    build: enough to compile; all: QEMU as
-#                                          well; for guests of this instruction set
+#   scripts/setup.sh [build|all|bochs] [ARCH]
+#                     build: enough to compile; all: QEMU as well; bochs: Bochs
+#                     too; for guests of this instruction set
 #
 # It says what it is about to install before it does; without apt it lists
 # what is missing and stops. A second run asks no network and takes well under
@@ -42,6 +43,14 @@ all   any     busybox-static    /bin/busybox
 all   any     kmod              /sbin/depmod
 all   x86_64  kexec-tools       /sbin/kexec
 TABLE
+    # What a few guests need and the others do not.
+    if [ "$wanted" = bochs ]; then
+        cat <<'TABLE'
+all   x86_64  bochs             /usr/bin/bochs-bin
+all   x86_64  bochsbios         /usr/share/bochs/BIOS-bochs-latest
+all   x86_64  vgabios           /usr/share/vgabios/vgabios.bin
+TABLE
+    fi
     # What is compiled for another machine than this one.
     if [ "$arch" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; then
         cat <<'TABLE'
@@ -66,7 +75,7 @@ note_missing() { present "$1" "$2" || missing="$missing $1"; }
 
 while read -r who for package file; do
     [ "$for" = any ] || [ "$for" = "$arch" ] || continue
-    if [ "$who" = build ] || [ "$wanted" = all ]; then note_missing "$package" "$file"; fi
+    if [ "$who" = build ] || [ "$wanted" != build ]; then note_missing "$package" "$file"; fi
 done <<LIST
 $(packages)
 LIST

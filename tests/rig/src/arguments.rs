@@ -24,12 +24,19 @@ pub(crate) enum Task {
     Run(Box<Run>),
     /// Run the tests: host half, then the rows of tests/matrix.toml.
     Test(Test),
-    /// Print the rows of tests/matrix.toml.
+    /// Print the rows of tests/matrix.toml, and as JSON the jobs of a continuous
+    /// integration as well.
     Matrix(Matrix),
     /// Build image, module and programs for one kernel, and boot nothing.
     Build(Build),
     /// Build image and mercury.ko for a kernel of your own.
     Module(Module),
+    /// Make the file that is written to the SD card of a board.
+    Image(Image),
+    /// Write such a file to a disk. Ends with 0, with 3 if the disk or the image
+    /// is refused, 4 if nobody said yes, 5 if writing failed, 6 if what was read
+    /// back differs.
+    Flash(Flash),
     /// Debian kernels in the cache.
     #[command(subcommand)]
     Kernel(Kernel),
@@ -38,9 +45,12 @@ pub(crate) enum Task {
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// Instruction set of the guest.
-    #[arg(long, default_value = "x86_64")]
-    pub(crate) arch: Arch,
+    /// Instruction set of the guest [default: the board's, else x86_64].
+    #[arg(long)]
+    pub(crate) arch: Option<Arch>,
+    /// A board of boards/, as QEMU models it [default: the instruction set's].
+    #[arg(long)]
+    pub(crate) board: Option<String>,
     /// CPUs [default: the board's].
     #[arg(long)]
     pub(crate) smp: Option<u32>,
@@ -62,6 +72,9 @@ pub(crate) struct Run {
     /// A Debian kernel package, or `backports` [default: Debian's usual one].
     #[arg(long)]
     pub(crate) kernel: Option<String>,
+    /// Boot what 'mercury-rig image' put into the image of this board.
+    #[arg(long, requires = "board", conflicts_with_all = ["kernel", "with", "script", "bare", "module"])]
+    pub(crate) card: bool,
     /// A folder to find at /with in the guest.
     #[arg(long)]
     pub(crate) with: Option<PathBuf>,
@@ -106,9 +119,9 @@ pub(crate) struct Run {
 /// Options of `test`.
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Only rows of this instruction set.
-    #[arg(long, default_value = "x86_64")]
-    pub(crate) arch: Arch,
+    /// Only this instruction set; may be named several times [default: all].
+    #[arg(long)]
+    pub(crate) arch: Vec<Arch>,
     /// The host half only.
     #[arg(long)]
     pub(crate) host: bool,
@@ -118,9 +131,9 @@ pub(crate) struct Test {
     /// `short`, or `long`, which has the short rows as well.
     #[arg(long, value_enum, default_value = "short")]
     pub(crate) matrix: crate::test::Tier,
-    /// Only rows with this name or this suite; leaves the host half out.
-    #[arg(long)]
-    pub(crate) suite: Option<String>,
+    /// Only rows with these names or suites; leaves the host half out.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) suite: Vec<String>,
     /// Emulation, or the host's nested KVM [default: KVM if it can serve].
     #[arg(long, value_enum)]
     pub(crate) accel: Option<Accel>,
@@ -178,6 +191,53 @@ pub(crate) struct Module {
     /// Which Mercury.
     #[arg(long, value_enum, default_value = "release")]
     pub(crate) flavour: Flavour,
+}
+
+/// Options of `image`.
+#[derive(Debug, Args)]
+pub(crate) struct Image {
+    /// A board of boards/.
+    #[arg(long)]
+    pub(crate) board: String,
+    /// A folder with the firmware that the board needs and Debian's main archive
+    /// lacks.
+    #[arg(long)]
+    pub(crate) firmware: Option<PathBuf>,
+    /// A Debian kernel package, or `backports` [default: Debian's usual one].
+    #[arg(long)]
+    pub(crate) kernel: Option<String>,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+    /// Nothing of Mercury: a plain Debian kernel and a busybox.
+    #[arg(long)]
+    pub(crate) bare: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `flash`.
+#[derive(Debug, Args)]
+pub(crate) struct Flash {
+    /// The board whose image it is.
+    #[arg(long)]
+    pub(crate) board: String,
+    /// The disk: all that is on it is lost.
+    #[arg(long)]
+    pub(crate) device: PathBuf,
+    /// Another image than the one that 'mercury-rig image' made.
+    #[arg(long)]
+    pub(crate) image: Option<PathBuf>,
+    /// Do not ask.
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Even if the disk is not removable, or the image lacks firmware.
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to do with kernels.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! From a wish for a guest to its verdict: what `run` and `test` have in common.
 
-use crate::boot::{self, Deadlines, Machine, Outcome};
+use crate::boot::{self, Deadlines, Load, Outcome, Player, Ready};
+use crate::card;
 use crate::command::{pass_through, shown};
 use crate::guest::{Guest, Need, Screen, Task, Userland};
 use crate::kernel::Kernel;
@@ -12,15 +13,19 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+
+/// The initramfs in the run directory; QEMU is started there.
+const INITRAMFS: &str = "initramfs.cpio";
 
 /// A guest that is wished for, all but where it runs.
 #[derive(Debug)]
 pub(crate) struct Launch<'a> {
     /// The machine.
-    pub(crate) machine: &'a Machine<'a>,
+    pub(crate) machine: &'a Player<'a>,
     /// The kernel that it boots.
     pub(crate) kernel: &'a Kernel,
+    /// What is booted instead of the kernel with a guest made for it.
+    pub(crate) card: Option<card::Boot>,
     /// What was built for that kernel.
     pub(crate) products: &'a Products,
     /// Where the guest's programs come from.
@@ -46,25 +51,69 @@ impl Launch<'_> {
         limits: Deadlines,
         show: &mut dyn Write,
     ) -> Result<Outcome> {
-        let mut command = self.prepare(paths, folder)?;
-        let outcome = boot::watch(&mut command, folder, limits, show);
+        let ready = self.prepare(paths, folder)?;
+        let outcome = boot::watch(ready, folder, limits, show);
         // Tens of megabytes that the next run makes again.
-        let _ = fs::remove_file(folder.join("initramfs.cpio"));
+        for made in [INITRAMFS, "vmlinuz", "disk.img"] {
+            let _ = fs::remove_file(folder.join(made));
+        }
         let _ = fs::remove_file(folder.join("monitor.sock"));
         outcome
     }
 
     /// Boots in `folder` with the terminal as the guest's own.
     pub(crate) fn hand_over(&self, paths: &Paths, folder: &Path) -> Result<()> {
-        pass_through(&mut self.prepare(paths, folder)?)
+        pass_through(&mut self.prepare(paths, folder)?.command)
     }
 
-    fn prepare(&self, paths: &Paths, folder: &Path) -> Result<Command> {
+    fn prepare(&self, paths: &Paths, folder: &Path) -> Result<Ready> {
         if folder.exists() {
             fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
         }
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        let guest = Guest {
+        let load = match &self.card {
+            Some(boot) => Some(self.take_from_card(boot, folder)?),
+            None => {
+                self.guest(paths).write(&folder.join(INITRAMFS))?;
+                remark(&format!(
+                    "Debian's {} on {}",
+                    self.kernel.release,
+                    self.machine.described()
+                ));
+                None
+            }
+        };
+        if let Some(text) = self.machine.adjusted() {
+            remark(&text);
+        }
+        let ready = self.machine.ready(paths, self.kernel, load, folder)?;
+        // For whoever wants to start the same QEMU by hand.
+        fs::write(folder.join("qemu.txt"), shown(&ready.command) + "\n")?;
+        Ok(ready)
+    }
+
+    /// What the board's loader would load, put where QEMU can load it.
+    fn take_from_card(&self, boot: &card::Boot, folder: &Path) -> Result<Load> {
+        let write = |name: &str, contents: &[u8]| {
+            let path = folder.join(name);
+            fs::write(&path, contents)
+                .with_context(|| format!("writing {}", path.display()))
+                .map(|()| path)
+        };
+        write(INITRAMFS, &boot.initramfs)?;
+        remark(&format!(
+            "what is on the card, on {}",
+            self.machine.described()
+        ));
+        Ok(Load {
+            vmlinuz: write("vmlinuz", &boot.kernel)?,
+            device_tree: Some(boot.device_tree.clone()),
+            parameters: Some(boot.parameters.clone()),
+        })
+    }
+
+    fn guest(&self, paths: &Paths) -> Guest<'_> {
+        Guest {
             kernel: self.kernel,
             products: self.products,
             userland: self.userland,
@@ -75,19 +124,7 @@ impl Launch<'_> {
             with: self.with.clone(),
             needs: self.needs,
             modules: self.modules,
-        };
-        guest.write(&folder.join("initramfs.cpio"))?;
-        remark(&format!(
-            "Debian's {} on {}",
-            self.kernel.release,
-            self.machine.described()
-        ));
-        if let Some(text) = self.machine.adjusted() {
-            remark(&text);
+            board_modules: self.machine.board_modules(),
         }
-        let command = self.machine.command(self.kernel, folder);
-        // For whoever wants to start the same QEMU by hand.
-        fs::write(folder.join("qemu.txt"), shown(&command) + "\n")?;
-        Ok(command)
     }
 }

@@ -9,9 +9,12 @@
 //!
 //! - `debian`: apt with a state of its own, and packages unpacked in the cache
 //! - `kernel`: Debian kernels, downloaded and unpacked, never installed
+//! - `device_tree`: a board's, changed for QEMU's model of the board
 //! - `product`: image, module, programs
 //! - `guest`: the initramfs
 //! - `boot`: QEMU, the channel to the guest, the verdict
+//! - `card`: what a board boots from
+//! - `flash`: that, written to a disk
 //! - `launch`: from guest and machine to verdict
 //! - `run`, `test`: the two ways to use all that
 //!
@@ -20,8 +23,11 @@
 mod arch;
 mod arguments;
 mod boot;
+mod card;
 mod command;
 mod debian;
+mod device_tree;
+mod flash;
 mod guest;
 mod kernel;
 mod launch;
@@ -63,6 +69,8 @@ fn act(task: Task) -> Result<u8> {
                 arguments.flavour,
             )?);
         }
+        Task::Flash(arguments) => return flash::flash(&paths, &arguments),
+        Task::Image(arguments) => card::image(&paths, &arguments)?,
         Task::Kernel(Kernel::Fetch {
             package,
             arch,

@@ -6,7 +6,8 @@
 //! not meet; `status` and `console.log` beside them are the latest run's.
 
 use crate::arguments::Run;
-use crate::boot::{self, Deadlines, Machine, Outcome, Verdict, Wishes};
+use crate::boot::{self, Board, Deadlines, Outcome, Player, Verdict, Wishes};
+use crate::card;
 use crate::command::stdout_of;
 use crate::guest::{Need, Screen, Task, Userland};
 use crate::kernel;
@@ -30,9 +31,11 @@ const KEPT: usize = 5;
 /// Boots, and gives the exit code.
 pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let folder = new_folder(paths)?;
-    let board = boot::for_arch(paths, arguments.arch)?;
+    let board = boot::asked(paths, arguments.board.as_deref(), arguments.arch)?;
+    let arch = board.arch;
     let accel = boot::choose(arguments.accel, &board.backend)?;
-    let machine = Machine::new(
+    let machine = Player::new(
+        paths,
         &board,
         accel,
         Wishes {
@@ -43,19 +46,21 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
             gic: arguments.gic,
             no_vhe_fix: arguments.no_vhe_fix,
             icount: arguments.icount,
-            append: arguments.append.clone().unwrap_or_default(),
+            append: append(arguments, &board),
             arguments: arguments.qemu.clone(),
             interactive: arguments.interactive,
         },
     )?;
     check_files(arguments)?;
-    let package = arguments
-        .kernel
-        .as_deref()
-        .unwrap_or(arguments.arch.kernel());
-    let kernel = kernel::fetch(paths, arguments.arch, package, false)?;
-    let userland = Userland::of(paths, arguments.arch)?;
-    let products = if arguments.bare {
+    let package = arguments.kernel.as_deref().unwrap_or(arch.kernel());
+    let kernel = kernel::fetch(paths, arch, package, false)?;
+    let userland = Userland::of(paths, arch)?;
+    let card = match arguments.card {
+        true => Some(card::read(&card::path(paths, &board.name), board.layout)?),
+        false => None,
+    };
+    // On a card is what was put there when it was made.
+    let products = if arguments.bare || card.is_some() {
         Products::default()
     } else {
         product::build(paths, &kernel, arguments.flavour)?
@@ -68,6 +73,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let launch = Launch {
         machine: &machine,
         kernel: &kernel,
+        card,
         products: &products,
         userland: &userland,
         task: task(arguments),
@@ -87,6 +93,18 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     };
     let outcome = launch.watch(paths, &folder, limits, &mut stdout().lock())?;
     conclude(paths, &folder, &outcome)
+}
+
+/// The user's kernel parameters; for what is on a card also those that tell it
+/// about the rig, which it was not made for.
+fn append(arguments: &Run, board: &Board) -> String {
+    let mut append = arguments.append.clone().unwrap_or_default();
+    if arguments.card {
+        let suite = (!arguments.interactive).then_some("card");
+        append.push(' ');
+        append.push_str(&card::parameters(board, suite, &arguments.arguments));
+    }
+    append.trim().to_owned()
 }
 
 fn check_files(arguments: &Run) -> Result<()> {

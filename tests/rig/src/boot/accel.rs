@@ -11,14 +11,16 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::fs::{self, OpenOptions};
 
-/// QEMU's accelerator.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize)]
+/// What carries out the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Accel {
     /// Emulation.
     Tcg,
     /// The host's KVM, nested.
     Kvm,
+    /// Bochs instead of QEMU: Intel's VMX, interpreted.
+    Bochs,
 }
 
 impl Accel {
@@ -27,6 +29,7 @@ impl Accel {
         match self {
             Self::Tcg => "tcg",
             Self::Kvm => "kvm",
+            Self::Bochs => "bochs",
         }
     }
 }
@@ -34,8 +37,8 @@ impl Accel {
 /// What the user asked for, or what this machine can do. KVM that was asked
 /// for and cannot serve is an error that says why.
 pub(crate) fn choose(asked: Option<Accel>, backend: &Backend) -> Result<Accel> {
-    if asked == Some(Accel::Tcg) {
-        return Ok(Accel::Tcg);
+    if let Some(accel @ (Accel::Tcg | Accel::Bochs)) = asked {
+        return Ok(accel);
     }
     let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let nested = backend

@@ -2,9 +2,11 @@
 //! QEMU's command line.
 
 use super::accel::Accel;
-use super::board::Board;
+use super::board::{Board, Port};
+use super::choice::{check_fixed, machine};
+use super::load::{DEVICE_TREE, Load};
 use super::{cpu, vhe};
-use crate::kernel::Kernel;
+use crate::debian::Emulator;
 use anyhow::{Result, bail};
 use std::path::Path;
 use std::process::Command;
@@ -50,6 +52,7 @@ pub(crate) struct Machine<'a> {
 impl<'a> Machine<'a> {
     /// Decides what the wishes leave open, and refuses what cannot work.
     pub(crate) fn new(board: &'a Board, accel: Accel, wishes: Wishes) -> Result<Self> {
+        check_fixed(board, &wishes)?;
         let one_cpu = wishes.icount && !board.qemu.icount_smp;
         let smp = wishes
             .smp
@@ -68,7 +71,7 @@ impl<'a> Machine<'a> {
             );
         }
         let default = match accel {
-            Accel::Tcg => &board.qemu.cpu_tcg,
+            Accel::Tcg | Accel::Bochs => &board.qemu.cpu_tcg,
             Accel::Kvm => &board.qemu.cpu_kvm,
         };
         let cpu = cpu::complete(
@@ -127,32 +130,48 @@ impl<'a> Machine<'a> {
         &self.board.qemu.channel
     }
 
+    /// Its board.
+    pub(crate) fn board(&self) -> &Board {
+        self.board
+    }
+
     /// QEMU, ready to start in its run directory: sockets and logs are named
     /// relative to it, for a socket's path may not be longer than 107 bytes.
-    pub(crate) fn command(&self, kernel: &Kernel, run: &Path) -> Command {
+    pub(crate) fn command(&self, emulator: &Emulator, load: &Load, run: &Path) -> Command {
         let qemu = &self.board.qemu;
-        let mut command = Command::new(&qemu.program);
+        let mut command = emulator.command();
         command.current_dir(run);
         command
             .args(["-machine", &self.machine])
             .args(&qemu.arguments)
             .args(&self.wishes.arguments);
-        command.args(["-cpu", &self.cpu]);
+        if !self.board.fixes("cpu") {
+            command.args(["-cpu", &self.cpu]);
+        }
         command.args(["-smp", &self.smp.to_string(), "-m", &self.memory]);
         match (self.accel, self.wishes.icount) {
             (Accel::Kvm, _) => command.args(["-accel", "kvm"]),
-            (Accel::Tcg, false) => command.args(["-accel", "tcg,thread=multi"]),
+            (Accel::Tcg | Accel::Bochs, false) => command.args(["-accel", "tcg,thread=multi"]),
             // The clock, the date and the seed fixed: two runs are alike to
             // the last instruction.
-            (Accel::Tcg, true) => command
+            (Accel::Tcg | Accel::Bochs, true) => command
                 .args(["-accel", "tcg", "-icount", "shift=0,sleep=off"])
                 .args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]),
         };
         // A reset ends QEMU; the monitor says that it was one.
         command.arg("-no-reboot");
-        command.arg("-kernel").arg(kernel.vmlinuz());
-        command.args(["-initrd", "initramfs.cpio", "-append", &self.parameters()]);
-        command.args(["-serial", "file:console.log"]);
+        command.arg("-kernel").arg(&load.vmlinuz);
+        command.args(["-initrd", "initramfs.cpio", "-append"]);
+        command.arg(self.parameters(load.parameters.as_deref()));
+        if load.device_tree.is_some() {
+            command.args(["-dtb", DEVICE_TREE]);
+        }
+        for port in &qemu.serial {
+            command.args(match port {
+                Port::Console => ["-serial", "file:console.log"],
+                Port::Channel => ["-serial", "chardev:clean"],
+            });
+        }
         let stdio = if self.wishes.interactive {
             "stdio,id=clean,mux=on,signal=off"
         } else {
@@ -170,43 +189,24 @@ impl<'a> Machine<'a> {
     }
 
     /// The kernel's parameters: a panic resets at once, so that it ends the run.
-    fn parameters(&self) -> String {
-        let mut parameters = format!("console={} panic=-1", self.board.qemu.console);
-        for more in self.vhe_fix.into_iter().chain([&*self.wishes.append]) {
-            if !more.is_empty() {
-                parameters.push(' ');
-                parameters.push_str(more);
-            }
-        }
-        parameters
+    /// What is booted may bring parameters of its own, a console among them.
+    fn parameters(&self, own: Option<&str>) -> String {
+        let qemu = &self.board.qemu;
+        let console = match (own, &*qemu.console) {
+            (Some(own), _) => own.to_owned(),
+            (None, "") => String::new(),
+            (None, console) => format!("console={console}"),
+        };
+        let parts = [
+            &*console,
+            "panic=-1",
+            &*qemu.append,
+            self.vhe_fix.unwrap_or_default(),
+            &*self.wishes.append,
+        ];
+        let said: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        said.join(" ")
     }
-}
-
-/// The whole `-machine` string.
-fn machine(board: &Board, wishes: &Wishes) -> Result<String> {
-    let mut machine = wishes
-        .machine
-        .clone()
-        .unwrap_or_else(|| board.qemu.machine.clone());
-    let Some(usual) = board.qemu.gic else {
-        if wishes.gic.is_some() {
-            bail!(
-                "GIC= chooses the version of ARM's interrupt controller, and {} has none",
-                board.name
-            );
-        }
-        return Ok(machine);
-    };
-    let named = machine.contains("gic-version=");
-    if named && wishes.gic.is_some() {
-        bail!(
-            "MACHINE={machine} names a gic-version already: leave it out there, or leave GIC out"
-        );
-    }
-    if !named {
-        machine.push_str(&format!(",gic-version={}", wishes.gic.unwrap_or(usual)));
-    }
-    Ok(machine)
 }
 
 #[cfg(test)]
@@ -244,7 +244,7 @@ mod tests {
     fn a_panic_ends_the_run() {
         let board = board();
         let machine = Machine::new(&board, Accel::Tcg, Wishes::default()).unwrap();
-        assert!(machine.parameters().contains("panic=-1"));
+        assert!(machine.parameters(None).contains("panic=-1"));
         assert!(machine.described().contains("max,+svm,+npt"));
     }
     #[test]
@@ -287,7 +287,7 @@ mod tests {
             };
             Machine::new(&board, Accel::Tcg, wishes)
                 .unwrap()
-                .parameters()
+                .parameters(None)
         };
         assert!(parameters(false).ends_with("kvm-arm.mode=nvhe quiet"));
         assert!(!parameters(true).contains("nvhe"));
@@ -301,5 +301,32 @@ mod tests {
             ..Wishes::default()
         };
         assert_eq!(Machine::new(&board, Accel::Tcg, wishes).unwrap().smp, 2);
+    }
+
+    #[test]
+    fn a_board_is_what_it_is() {
+        let board = super::super::board::named(&Paths::find().unwrap(), "raspi3b").unwrap();
+        let made = |smp, memory: Option<&str>| {
+            let wishes = Wishes {
+                smp,
+                memory: memory.map(str::to_owned),
+                ..Wishes::default()
+            };
+            Machine::new(&board, Accel::Tcg, wishes)
+        };
+        assert_eq!(made(None, None).unwrap().smp, 4);
+        assert!(made(Some(4), Some("1G")).is_ok());
+        let refused = made(Some(2), None).unwrap_err().to_string();
+        assert!(refused.contains("SMP=2") && refused.contains("raspi3b"));
+        assert!(made(None, Some("2G")).is_err());
+    }
+
+    #[test]
+    fn a_board_without_a_console_names_none() {
+        let board = super::super::board::named(&Paths::find().unwrap(), "rpi4").unwrap();
+        let machine = Machine::new(&board, Accel::Tcg, Wishes::default()).unwrap();
+        assert!(machine.parameters(None).starts_with("panic=-1 earlycon="));
+        let own = machine.parameters(Some("console=x panic=10"));
+        assert!(own.starts_with("console=x panic=10 panic=-1 earlycon="));
     }
 }

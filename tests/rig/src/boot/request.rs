@@ -6,7 +6,6 @@ use super::clock::Clock;
 use super::monitor::Monitor;
 use anyhow::{Context, Result, bail};
 use std::io::Write;
-use std::process::ChildStdin;
 use std::str::FromStr;
 use std::sync::mpsc::Receiver;
 use std::thread;
@@ -86,32 +85,35 @@ fn permitted(words: &[&str]) -> Result<String> {
 /// channel: `done ...`, or `failed ...`.
 pub(crate) fn serve(
     requests: &Receiver<Result<Request, String>>,
-    mut monitor: Monitor,
-    mut answers: ChildStdin,
+    mut monitor: Option<Monitor>,
+    mut answers: Box<dyn Write + Send>,
     mut clock: Clock,
 ) {
     while let Ok(request) = requests.recv() {
-        let answer = match request {
-            Err(reason) => format!("failed {reason}"),
+        let answer = match (request, monitor.as_mut()) {
+            (Err(reason), _) => format!("failed {reason}"),
+            (Ok(Request::Expect(..)), _) => "done 1".to_owned(),
+            (Ok(_), None) => "failed Bochs has no monitor".to_owned(),
             // Answered first: a guest that sleeps cannot hear the answer.
-            Ok(Request::Wakeup(delay)) => {
+            (Ok(Request::Wakeup(delay)), Some(monitor)) => {
                 let _ = answers.write_all(b"done 1\n");
                 let _ = answers.flush();
-                if let Err(error) = wake(&mut monitor, delay) {
+                if let Err(error) = wake(monitor, delay) {
                     crate::terminal::complain(&format!("{error:#}"));
                 }
                 continue;
             }
-            Ok(Request::Nmi(count, gap)) => match inject(&mut monitor, &mut clock, count, gap) {
-                Ok(()) => format!("done {count}"),
-                Err(error) => format!("failed {error:#}"),
-            },
+            (Ok(Request::Nmi(count, gap)), Some(monitor)) => {
+                match inject(monitor, &mut clock, count, gap) {
+                    Ok(()) => format!("done {count}"),
+                    Err(error) => format!("failed {error:#}"),
+                }
+            }
             // An answer is one line.
-            Ok(Request::Monitor(line)) => match monitor.human(&line) {
+            (Ok(Request::Monitor(line)), Some(monitor)) => match monitor.human(&line) {
                 Ok(said) => format!("done {}", said.replace(['\r', '\n'], "; ")),
                 Err(error) => format!("failed {error:#}"),
             },
-            Ok(Request::Expect(..)) => "done 1".to_owned(),
         };
         if answers.write_all(format!("{answer}\n").as_bytes()).is_err() {
             return;

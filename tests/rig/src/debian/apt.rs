@@ -16,12 +16,23 @@ use std::process::Command;
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// Which of Debian's suites to look in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Suite {
     /// The running release with its updates and security fixes.
     Release,
     /// The running release's backports.
     Backports,
+}
+
+impl Suite {
+    /// In the names of folders and in messages.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Release => "release",
+            Self::Backports => "backports",
+        }
+    }
 }
 
 /// apt, confined to one suite and one directory.
@@ -35,11 +46,7 @@ pub(crate) struct Apt {
 impl Apt {
     /// Prepares the state below `cache` and updates its lists.
     pub(crate) fn new(cache: &Path, suite: Suite, arch: Arch) -> Result<Self> {
-        let mut name = match suite {
-            Suite::Release => "release",
-            Suite::Backports => "backports",
-        }
-        .to_owned();
+        let mut name = suite.name().to_owned();
         let foreign = (!arch.is_ours()).then(|| arch.debian());
         if let Some(foreign) = foreign {
             name = format!("{name}-{foreign}");

@@ -4,11 +4,10 @@
 //! library to link Mercury's programs with.
 
 use super::apt::{Apt, Suite};
-use super::{alone, unpack};
+use super::unpacked;
 use crate::arch::Arch;
 use crate::command::{stdout_of, toolchain_bin};
 use crate::paths::Paths;
-use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,13 +16,19 @@ use std::process::{self, Command};
 
 /// A root directory with the guest's busybox and kexec in it.
 pub(crate) fn userland(paths: &Paths, arch: Arch) -> Result<PathBuf> {
-    unpacked(paths, arch, &format!("userland-{}", arch.debian()), |apt| {
-        let mut packages = Vec::new();
-        for name in ["busybox-static", "kexec-tools"] {
-            with_libraries(apt, name, &mut packages)?;
-        }
-        Ok(packages)
-    })
+    unpacked(
+        paths,
+        Suite::Release,
+        arch,
+        &format!("userland-{}", arch.debian()),
+        |apt| {
+            let mut packages = Vec::new();
+            for name in ["busybox-static", "kexec-tools"] {
+                with_libraries(apt, name, &mut packages)?;
+            }
+            Ok(packages)
+        },
+    )
 }
 
 /// The package and, by way of Depends, the libraries that it is linked with.
@@ -65,7 +70,7 @@ pub(crate) fn linux_std(paths: &Paths, arch: Arch) -> Result<()> {
     }
     let version = stdout_of(Command::new("dpkg-query").args(["-W", "-f=${Version}", "rustc-web"]))?;
     let name = format!("rust-std-{}-{version}", arch.debian());
-    let root = unpacked(paths, arch, &name, |apt| {
+    let root = unpacked(paths, Suite::Release, arch, &name, |apt| {
         let package = apt.find("libstd-rust-web-dev")?.with_context(|| {
             format!(
                 "the mirror has no libstd-rust-web-dev for {}",
@@ -86,33 +91,4 @@ fn link(to: &Path, at: &Path) -> Result<()> {
     let new = at.with_extension(format!("new{}", process::id()));
     symlink(to, &new).with_context(|| format!("linking {}", new.display()))?;
     fs::rename(&new, at).with_context(|| format!("moving {} into place", at.display()))
-}
-
-/// `debian/<name>/root` in the cache, with the packages that `pick` chooses.
-fn unpacked(
-    paths: &Paths,
-    arch: Arch,
-    name: &str,
-    pick: impl FnOnce(&Apt) -> Result<Vec<String>>,
-) -> Result<PathBuf> {
-    let all = paths.cache.join("debian");
-    let folder = all.join(name);
-    let complete = || folder.is_dir().then(|| folder.join("root"));
-    if let Some(root) = complete() {
-        return Ok(root);
-    }
-    let _alone = alone(&all)?;
-    if let Some(root) = complete() {
-        return Ok(root);
-    }
-    let apt = Apt::new(&paths.cache, Suite::Release, arch)?;
-    let packages = pick(&apt)?;
-    remark(&format!(
-        "downloading {} (unpacked in the cache, not installed)",
-        packages.join(" ")
-    ));
-    let new = all.join(format!(".{name}.{}", process::id()));
-    unpack(&apt, &packages, &new.join("root"))?;
-    fs::rename(&new, &folder).with_context(|| format!("moving {} into place", folder.display()))?;
-    Ok(folder.join("root"))
 }

@@ -3,16 +3,21 @@
 //! here installs anything.
 
 mod apt;
+mod emulator;
 mod foreign;
 
 pub(crate) use apt::{Apt, Suite};
+pub(crate) use emulator::{Emulator, emulator};
 pub(crate) use foreign::{linux_std, userland};
 
+use crate::arch::Arch;
 use crate::command::stdout_of;
+use crate::paths::Paths;
+use crate::terminal::remark;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
 
 /// Unpacks packages over each other into `root`.
 pub(crate) fn unpack(apt: &Apt, packages: &[String], root: &Path) -> Result<()> {
@@ -38,4 +43,34 @@ pub(crate) fn alone(folder: &Path) -> Result<File> {
         }
     }
     Ok(lock)
+}
+
+/// `debian/<name>/root` in the cache, with the packages that `pick` chooses.
+fn unpacked(
+    paths: &Paths,
+    suite: Suite,
+    arch: Arch,
+    name: &str,
+    pick: impl FnOnce(&Apt) -> Result<Vec<String>>,
+) -> Result<PathBuf> {
+    let all = paths.cache.join("debian");
+    let folder = all.join(name);
+    let complete = || folder.is_dir().then(|| folder.join("root"));
+    if let Some(root) = complete() {
+        return Ok(root);
+    }
+    let _alone = alone(&all)?;
+    if let Some(root) = complete() {
+        return Ok(root);
+    }
+    let apt = Apt::new(&paths.cache, suite, arch)?;
+    let packages = pick(&apt)?;
+    remark(&format!(
+        "downloading {} (unpacked in the cache, not installed)",
+        packages.join(" ")
+    ));
+    let new = all.join(format!(".{name}.{}", process::id()));
+    unpack(&apt, &packages, &new.join("root"))?;
+    fs::rename(&new, &folder).with_context(|| format!("moving {} into place", folder.display()))?;
+    Ok(folder.join("root"))
 }

@@ -72,6 +72,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) needs: &'a [Need],
     /// Modules of the kernel beyond the usual.
     pub(crate) modules: &'a [String],
+    /// Modules that its board needs, which are loaded before all else.
+    pub(crate) board_modules: &'a [String],
 }
 
 /// Modules every guest has, if its kernel has them: KVM (the other user of
@@ -173,7 +175,12 @@ impl Guest<'_> {
     }
 
     fn kernel_modules(&self, tree: &mut Tree) -> Result<()> {
-        let asked: Vec<&str> = self.modules.iter().map(String::as_str).collect();
+        let asked: Vec<&str> = self
+            .modules
+            .iter()
+            .chain(self.board_modules)
+            .map(String::as_str)
+            .collect();
         let folder = format!("lib/modules/{}", self.kernel.release);
         let mut list = String::new();
         for module in with_dependencies(self.kernel, &asked, &USUAL_MODULES)? {
@@ -186,6 +193,12 @@ impl Guest<'_> {
 
     fn task(&self, tree: &mut Tree) -> Result<()> {
         tree.file("mercury/channel", 0o644, format!("{}\n", self.channel));
+        let modules: String = self
+            .board_modules
+            .iter()
+            .map(|module| format!("{module}\n"))
+            .collect();
+        tree.file("mercury/modules", 0o644, modules);
         match &self.task {
             Task::Script(script, arguments) => {
                 if !script.is_file() {

@@ -50,7 +50,14 @@ fn entry(arch: Arch, package: &str) -> String {
     package.to_owned()
 }
 
-fn check_name(arch: Arch, package: &str) -> Result<()> {
+/// Whether this package was once resolved to a release.
+#[cfg(test)]
+pub(crate) fn is_known(paths: &Paths, arch: Arch, package: &str) -> bool {
+    let known = paths.cache.join("kernels/by-package");
+    known.join(entry(arch, package)).is_file()
+}
+
+pub(crate) fn check_name(arch: Arch, package: &str) -> Result<()> {
     if package != "backports" && !package.starts_with("linux-image-") {
         bail!(
             "'{package}' is no kernel package: expected 'backports' or a name like {}",

@@ -11,9 +11,12 @@ mod fetch;
 mod modules;
 
 pub(crate) use fetch::fetch;
+#[cfg(test)]
+pub(crate) use fetch::{check_name, is_known};
 pub(crate) use modules::with_dependencies;
 
 use crate::arch::Arch;
+use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
 /// An unpacked kernel with its modules and headers.
@@ -43,6 +46,22 @@ impl Kernel {
     /// `/lib/modules/<release>` of the unpacked package.
     pub(crate) fn modules(&self) -> PathBuf {
         self.root.join("lib/modules").join(&self.release)
+    }
+
+    /// A device tree of the package, as board.toml names it.
+    pub(crate) fn device_tree(&self, name: &str) -> Result<PathBuf> {
+        let folder = self
+            .root
+            .join(format!("usr/lib/linux-image-{}", self.release));
+        let path = folder.join(name);
+        if !path.is_file() {
+            bail!(
+                "kernel {} has no device tree {name}: expected {}",
+                self.release,
+                path.display()
+            );
+        }
+        Ok(path)
     }
 
     /// The headers that modules are built against.

@@ -5,9 +5,7 @@ use crate::arch::Arch;
 use crate::command::{cargo, output, shown};
 use crate::debian::linux_std;
 use crate::paths::Paths;
-use crate::terminal::remark;
 use anyhow::{Result, bail};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Package and program.
@@ -20,23 +18,7 @@ pub(super) fn build(paths: &Paths, arch: Arch) -> Result<Vec<PathBuf>> {
     // A target directory of their own: other RUSTFLAGS would rebuild everything
     // in the common one at each change of mind.
     let directory = paths.target("static");
-    if arch == Arch::X86_64 {
-        return cargo_build(paths, arch, &directory, &[TOOL, JUDGE]);
-    }
-    let mut programs = cargo_build(paths, arch, &directory, &[TOOL])?;
-    // The judge knows x86's registers only as yet; the rest is of use without it.
-    match cargo_build(paths, arch, &directory, &[JUDGE]) {
-        Ok(judge) => programs.extend(judge),
-        Err(error) => {
-            let log = directory.join(arch.linux()).join("mercury-judge.log");
-            fs::write(&log, format!("{error:#}\n"))?;
-            remark(&format!(
-                "left out mercury-judge, which does not compile for {arch}: {}",
-                log.display()
-            ));
-        }
-    }
-    Ok(programs)
+    cargo_build(paths, arch, &directory, &[TOOL, JUDGE])
 }
 
 fn cargo_build(

@@ -10,9 +10,9 @@ use anyhow::Result;
 use std::time::Instant;
 
 /// Runs all steps, each to its end, so that one run shows everything.
-pub(super) fn run(paths: &Paths, arch: Arch, report: &mut Report) -> Result<()> {
+pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<()> {
     let deny = ["--", "-D", "warnings"];
-    // The images are for bare machines: the one asked for is linted for its
+    // The images are for bare machines: those asked for are linted for their
     // own, and the parts that can be tested here are in other crates.
     let images: Vec<String> = Arch::ALL
         .into_iter()
@@ -23,8 +23,6 @@ pub(super) fn run(paths: &Paths, arch: Arch, report: &mut Report) -> Result<()> 
     for image in &images {
         workspace.extend(["--exclude", image]);
     }
-    let image = arch.image_package();
-    let bare_metal = ["--package", &image, "--target", arch.bare_metal()];
     let step = |name: &str, first: &[&str], rest: &[&str]| {
         let mut words = first.to_vec();
         words.extend(rest);
@@ -43,24 +41,21 @@ pub(super) fn run(paths: &Paths, arch: Arch, report: &mut Report) -> Result<()> 
             &[&["clippy", "--quiet", "--all-targets"][..], &workspace].concat(),
             &deny,
         ),
-        step(
-            "lints-image",
-            &[&["clippy", "--quiet"][..], &bare_metal].concat(),
-            &deny,
-        ),
-        step(
-            "lints-image-mutants",
-            &[
-                &["clippy", "--quiet", "--features", "mutants"][..],
-                &bare_metal,
-            ]
-            .concat(),
-            &deny,
-        ),
         step("host-tests", &["test", "--no-fail-fast"], &workspace),
     ];
-    if !has_image(paths, arch) {
-        steps.retain(|(name, _)| !name.starts_with("lints-image"));
+    for arch in archs.iter().filter(|arch| has_image(paths, **arch)) {
+        let image = arch.image_package();
+        let bare_metal = ["--package", &image, "--target", arch.bare_metal()];
+        for (name, features) in [
+            ("lints-image", &[][..]),
+            ("lints-image-mutants", &["--features", "mutants"][..]),
+        ] {
+            steps.push(step(
+                &format!("{name}-{arch}"),
+                &[&["clippy", "--quiet"][..], features, &bare_metal].concat(),
+                &deny,
+            ));
+        }
     }
     for (name, words) in steps {
         remark(&format!("cargo {}", words.join(" ")));

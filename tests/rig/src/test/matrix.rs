@@ -2,7 +2,7 @@
 //! The rows of tests/matrix.toml: which suite runs on which machine.
 
 use crate::arch::Arch;
-use crate::boot::Verdict;
+use crate::boot::{Accel, Verdict};
 use crate::guest::Need;
 use crate::paths::Paths;
 use crate::product::Flavour;
@@ -49,16 +49,25 @@ pub(crate) struct Row {
     /// Virtualisation extension; where not said, the instruction set's own.
     #[serde(default)]
     pub(crate) backend: String,
+    /// Board; where not said, the instruction set's own.
+    #[serde(default)]
+    pub(crate) board: String,
     /// Which Mercury.
     #[serde(default = "flavour")]
     pub(crate) flavour: Flavour,
+    /// Make the board's image and boot from that; the suite is `card`.
+    #[serde(default)]
+    pub(crate) card: bool,
     /// Nothing of Mercury in the guest.
     #[serde(default)]
     pub(crate) bare: bool,
     /// Debian kernel package, or `backports`; where not said, the usual one.
     #[serde(default)]
     pub(crate) kernel: String,
-    /// A whole QEMU -cpu string.
+    /// What carries out the guest's instructions, where it must be this:
+    /// `"bochs"`.
+    pub(crate) accel: Option<Accel>,
+    /// A whole QEMU -cpu string, or the name of a CPU model of Bochs'.
     pub(crate) cpu: Option<String>,
     /// A whole QEMU -machine string.
     pub(crate) machine: Option<String>,
@@ -200,8 +209,16 @@ fn parse(text: &str) -> Result<Vec<Row>> {
     for row in &mut rows {
         let arch = row.arch;
         for (key, usual) in [
-            (&mut row.backend, arch.backend()),
+            (
+                &mut row.backend,
+                if row.accel == Some(Accel::Bochs) {
+                    "vmx"
+                } else {
+                    arch.backend()
+                },
+            ),
             (&mut row.kernel, arch.kernel()),
+            (&mut row.board, arch.board()),
         ] {
             if key.is_empty() {
                 *key = usual.to_owned();
@@ -231,6 +248,11 @@ fn parse(text: &str) -> Result<Vec<Row>> {
 }
 
 impl Row {
+    /// Whether it is meant by this name of a row or a suite.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.suite == name
+    }
+
     /// The suite's script.
     pub(crate) fn script(&self, paths: &Paths) -> PathBuf {
         paths

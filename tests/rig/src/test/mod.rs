@@ -2,7 +2,10 @@
 //! `mercury-rig test`, behind `make test`: the host half (format, lints, tests
 //! without a guest), then the rows of tests/matrix.toml, each in a guest.
 
+#[cfg(test)]
+mod axes;
 mod host;
+mod jobs;
 mod matrix;
 mod report;
 mod skips;
@@ -10,12 +13,15 @@ mod system;
 
 pub(crate) use matrix::Tier;
 
+use crate::arch::Arch;
 use crate::arguments;
+use crate::boot::Accel;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
 use matrix::Row;
 use report::Report;
+use serde_json::json;
 use std::fs;
 use std::time::Instant;
 
@@ -30,8 +36,8 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     };
     let skips = skips::load(paths)?;
     let mut report = Report::default();
-    if !arguments.system && arguments.suite.is_none() {
-        host::run(paths, arguments.arch, &mut report)?;
+    if !arguments.system && arguments.suite.is_empty() {
+        host::run(paths, &arguments.archs(), &mut report)?;
     }
     if !rows.is_empty() {
         system::run(paths, arguments, &rows, &skips, &mut report)?;
@@ -47,43 +53,65 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
 /// The rows of the tier and instruction set, or those of one name or suite
 /// whatever their tier.
 fn chosen(paths: &Paths, arguments: &arguments::Test) -> Result<Vec<Row>> {
+    let archs = arguments.archs();
     let rows: Vec<Row> = matrix::load(paths)?
         .into_iter()
-        .filter(|row| row.arch == arguments.arch)
-        .filter(|row| match &arguments.suite {
-            Some(wanted) => row.suite == *wanted || row.name == *wanted,
-            None => row.tier <= arguments.matrix,
+        .filter(|row| archs.contains(&row.arch))
+        .filter(|row| arguments.accel != Some(Accel::Bochs) || row.accel == arguments.accel)
+        .filter(|row| match &*arguments.suite {
+            [] => row.tier <= arguments.matrix,
+            wanted => wanted.iter().any(|name| row.is_called(name)),
         })
         .collect();
-    if rows.is_empty() {
+    // A name that fits nothing is a slip, however many others fit.
+    let unknown = arguments
+        .suite
+        .iter()
+        .find(|name| !rows.iter().any(|row| row.is_called(name)));
+    if let Some(name) = unknown {
         bail!(
-            "no row of tests/matrix.toml has arch {}{}",
-            arguments.arch,
-            arguments
-                .suite
-                .as_ref()
-                .map_or(String::new(), |suite| format!(
-                    " and the name or suite '{suite}'"
-                ))
+            "no row of tests/matrix.toml for {} has the name or suite '{name}'",
+            named(&archs)
         );
+    }
+    if rows.is_empty() {
+        bail!("tests/matrix.toml has no row for {}", named(&archs));
     }
     Ok(rows)
 }
 
-/// Prints the rows.
+fn named(archs: &[Arch]) -> String {
+    let names: Vec<&str> = archs.iter().map(|arch| arch.name()).collect();
+    names.join(" and ")
+}
+
+impl arguments::Test {
+    /// The instruction sets that are to be tested.
+    fn archs(&self) -> Vec<Arch> {
+        if self.arch.is_empty() {
+            Arch::ALL.to_vec()
+        } else {
+            self.arch.clone()
+        }
+    }
+}
+
+/// Prints the rows, or as JSON also the jobs that they are dealt out to.
 pub(crate) fn print(paths: &Paths, arguments: &arguments::Matrix) -> Result<()> {
     let rows: Vec<Row> = matrix::load(paths)?
         .into_iter()
         .filter(|row| row.tier <= arguments.matrix)
         .collect();
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&rows)?);
+        // The form that a workflow on GitHub takes its jobs in.
+        let plan = json!({ "jobs": { "include": jobs::deal(&rows) }, "rows": rows });
+        println!("{}", serde_json::to_string_pretty(&plan)?);
         return Ok(());
     }
     for row in rows {
         println!(
-            "{:<32} {:<16} {:<28} {:>5} s",
-            row.name, row.suite, row.kernel, row.budget_seconds
+            "{:<32} {:<16} {:<10} {:<28} {:>5} s",
+            row.name, row.suite, row.board, row.kernel, row.budget_seconds
         );
     }
     Ok(())

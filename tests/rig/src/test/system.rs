@@ -6,7 +6,8 @@ use super::report::{Fate, Report};
 use super::skips::{Skip, permitted};
 use crate::arch::Arch;
 use crate::arguments::Test;
-use crate::boot::{self, Deadlines, Machine, Outcome, Wishes};
+use crate::boot::{self, Deadlines, Outcome, Player, Wishes};
+use crate::card;
 use crate::guest::{Need, Screen, Task, Userland};
 use crate::kernel::{self, Kernel};
 use crate::launch::Launch;
@@ -67,15 +68,20 @@ pub(super) fn run(
     skips: &[Skip],
     report: &mut Report,
 ) -> Result<()> {
-    let board = boot::for_arch(paths, arguments.arch)?;
-    let accel = boot::choose(arguments.accel, &board.backend)?;
-    report.machine = format!("{}/{}", board.name, accel.name());
+    let mut machines = Vec::new();
+    for row in rows {
+        let machine = machine_of(paths, arguments, &row.board)?;
+        if !machines.contains(&machine) {
+            machines.push(machine);
+        }
+    }
+    report.machine = machines.join(", ");
     let mut stock = Stock::default();
     for row in rows {
         let started = Instant::now();
-        let machine = report.machine.clone();
+        let mut machine = machine_of(paths, arguments, &row.board)?;
         let mut wall = Duration::ZERO;
-        let fate = match row_fate(paths, arguments, row, &mut stock, &mut wall) {
+        let fate = match row_fate(paths, arguments, row, &mut stock, &mut wall, &mut machine) {
             Ok(fate) => judge_skip(fate, skips, &row.name, &machine),
             Err(error) => {
                 wall = started.elapsed();
@@ -85,6 +91,13 @@ pub(super) fn run(
         report.add(&row.name, 1, fate, wall, Some(row.budget_seconds));
     }
     Ok(())
+}
+
+/// The machine as tests/skips.toml names it.
+fn machine_of(paths: &Paths, arguments: &Test, board: &str) -> Result<String> {
+    let board = boot::named(paths, board)?;
+    let accel = boot::choose(arguments.accel, &board.backend)?;
+    Ok(format!("{}/{}", board.name, accel.name()))
 }
 
 /// A skip that no line permits is a failure.
@@ -106,23 +119,23 @@ fn row_fate(
     row: &Row,
     stock: &mut Stock,
     wall: &mut Duration,
+    name: &mut String,
 ) -> Result<Fate> {
-    let board = boot::for_arch(paths, row.arch)?;
-    if row.backend != board.backend.name {
-        return Ok(Fate::Skipped(format!(
-            "board {} has no backend '{}'",
-            board.name, row.backend
-        )));
-    }
+    let board = boot::asked(paths, Some(&row.board), Some(row.arch))?;
     let userland = Userland::of(paths, row.arch)?;
     if row.needs.contains(&Need::Kexec) && userland.kexec().is_none() {
         return Ok(Fate::Skipped("kexec is not installed".into()));
     }
-    let accel = match boot::choose(arguments.accel, &board.backend)? {
+    let accel = match boot::choose(row.accel.or(arguments.accel), &board.backend)? {
         // Counting instructions needs emulation wherever it runs.
         boot::Accel::Kvm if row.icount => boot::Accel::Tcg,
         accel => accel,
     };
+    let mut append = row.append.clone();
+    if row.card {
+        append.push(' ');
+        append.push_str(&card::parameters(&board, Some(&row.suite), &row.arguments));
+    }
     let wishes = Wishes {
         smp: row.smp,
         memory: row.memory.clone(),
@@ -131,20 +144,36 @@ fn row_fate(
         gic: row.gic,
         no_vhe_fix: row.no_vhe_fix,
         icount: row.icount,
-        append: row.append.clone(),
+        append,
         arguments: row.qemu.clone(),
         interactive: false,
     };
-    let machine = Machine::new(&board, accel, wishes)?;
+    let machine = Player::new(paths, &board, accel, wishes)?;
+    let (backend, played) = machine.plays(&board, accel);
+    *name = played;
+    if row.backend != backend {
+        return Ok(Fate::Skipped(format!(
+            "{name} has no backend '{}'",
+            row.backend
+        )));
+    }
     let kernel = stock.kernel(paths, row.arch, &row.kernel)?;
     let products = if row.bare {
         Rc::default()
     } else {
         stock.products(paths, &kernel, row.flavour)?
     };
+    let card = if row.card {
+        let found = card::firmware(&board, None)?;
+        let made = card::make(paths, &board, &kernel, &products, found)?;
+        Some(card::read(&made.image, board.layout)?)
+    } else {
+        None
+    };
     let launch = Launch {
         machine: &machine,
         kernel: &kernel,
+        card,
         products: &products,
         userland: &userland,
         task: Task::Script(row.script(paths), row.arguments.clone()),
