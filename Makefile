@@ -79,11 +79,10 @@ run: setup
 	@$(rig) run $(run_options)
 
 test:
-	@for arch in $(test_archs); do \
+	@began=$$(date +%s); for arch in $(test_archs); do \
 		if [ $$arch = x86_64 ]; then what=bochs; else what=all; fi; \
 		sh scripts/setup.sh $$what $$arch || exit; \
-	done
-	@$(rig) test $(test_options)
+	done; export MERCURY_BEGAN=$$began; $(rig) test $(test_options)
 
 check:
 	@for arch in $(test_archs); do sh scripts/setup.sh build $$arch || exit; done

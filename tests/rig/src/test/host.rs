@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The quick half: format, lints, and the tests that need no guest.
 
+use super::matrix;
 use super::report::{Fate, Report};
 use crate::arch::Arch;
 use crate::command::{cargo, output, shown};
@@ -65,6 +66,7 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
         let text = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
         let (passed, failed) = counts(&text);
         let wall = started.elapsed();
+        report.spend(matrix::HOST, wall);
         if ended.status.success() {
             report.add(&name, passed.max(1), Fate::Passed, wall, None);
             continue;

@@ -8,7 +8,7 @@ use crate::paths::Paths;
 use crate::product::Flavour;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
@@ -182,13 +182,36 @@ fn flavour() -> Flavour {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    /// Minutes of wall time that each part of the short list may take.
+    #[serde(default)]
+    budgets: BTreeMap<String, u64>,
     row: Vec<Row>,
+}
+
+/// The part of a run in which everything is made that the rows need.
+pub(crate) const BUILD: &str = "set-up and build";
+/// The part without guests.
+pub(crate) const HOST: &str = "host";
+/// Suites that are parts of their own, whatever their backend.
+const OWN_PARTS: &[&str] = &["torture", "bench", "survive"];
+
+fn text(paths: &Paths) -> Result<(PathBuf, String)> {
+    let path = paths.source("tests/matrix.toml");
+    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    Ok((path, text))
+}
+
+/// What each part may take, in minutes.
+pub(crate) fn budgets(paths: &Paths) -> Result<BTreeMap<String, u64>> {
+    let (path, text) = text(paths)?;
+    let file: File =
+        toml::from_str(&text).with_context(|| format!("reading {}", path.display()))?;
+    Ok(file.budgets)
 }
 
 /// All rows, checked.
 pub(crate) fn load(paths: &Paths) -> Result<Vec<Row>> {
-    let path = paths.source("tests/matrix.toml");
-    let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+    let (path, text) = text(paths)?;
     let rows = parse(&text).with_context(|| format!("reading {}", path.display()))?;
     for row in &rows {
         let script = row.script(paths);
@@ -253,6 +276,15 @@ impl Row {
         self.name == name || self.suite == name
     }
 
+    /// The part of the run that its wall time counts for.
+    pub(crate) fn part(&self) -> &str {
+        if OWN_PARTS.contains(&&*self.suite) {
+            &self.suite
+        } else {
+            &self.backend
+        }
+    }
+
     /// The suite's script.
     pub(crate) fn script(&self, paths: &Paths) -> PathBuf {
         paths
@@ -270,6 +302,10 @@ mod tests {
         let paths = Paths::find().unwrap();
         let rows = load(&paths).unwrap();
         assert!(rows.iter().any(|row| row.tier == Tier::Short));
+        let budgets = budgets(&paths).unwrap();
+        for part in [BUILD, HOST].into_iter().chain(rows.iter().map(Row::part)) {
+            assert!(budgets.contains_key(part), "no budget for {part}");
+        }
         for row in &rows {
             assert!(
                 row.kernel == "backports" || row.kernel.starts_with("linux-image-"),

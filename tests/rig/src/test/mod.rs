@@ -23,7 +23,7 @@ use matrix::Row;
 use report::Report;
 use serde_json::json;
 use std::fs;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Runs what was asked for, and gives the exit code.
 pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
@@ -36,18 +36,34 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     };
     let skips = skips::load(paths)?;
     let mut report = Report::default();
+    report.spend(matrix::BUILD, since_make_began());
     if !arguments.system && arguments.suite.is_empty() {
         host::run(paths, &arguments.archs(), &mut report)?;
     }
     if !rows.is_empty() {
         system::run(paths, arguments, &rows, &skips, &mut report)?;
     }
+    report.weigh(&matrix::budgets(paths)?);
     report.write(paths)?;
     remark(&format!(
         "all tests took {:.0} s",
         started.elapsed().as_secs_f64()
     ));
     Ok(report.close())
+}
+
+/// Set-up and the rig's own build come before the rig: make says when it began.
+fn since_make_began() -> Duration {
+    let began = std::env::var("MERCURY_BEGAN")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
+    began
+        .and_then(|seconds| {
+            SystemTime::now()
+                .duration_since(UNIX_EPOCH + Duration::from_secs(seconds))
+                .ok()
+        })
+        .unwrap_or_default()
 }
 
 /// The rows of the tier and instruction set, or those of one name or suite

@@ -6,6 +6,7 @@ use crate::paths::Paths;
 use crate::terminal::judged;
 use anyhow::{Context, Result};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
@@ -37,6 +38,15 @@ pub(crate) struct Entry {
     pub(crate) budget_seconds: Option<u64>,
 }
 
+/// Wall time of one part of the run, beside what the part may take.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Part {
+    /// Wall time, in seconds.
+    pub(crate) seconds: f64,
+    /// The short list's budget, in seconds: two idle cores, a clean clone.
+    pub(crate) budget_seconds: Option<u64>,
+}
+
 /// All of them.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Report {
@@ -44,6 +54,8 @@ pub(crate) struct Report {
     pub(crate) machine: String,
     /// The tests, in the order in which they ran.
     pub(crate) tests: Vec<Entry>,
+    /// What the parts took: set-up and build, host, each backend, ...
+    pub(crate) parts: BTreeMap<String, Part>,
 }
 
 impl Report {
@@ -71,6 +83,25 @@ impl Report {
             seconds,
             budget_seconds: budget,
         });
+    }
+
+    /// Adds wall time to a part.
+    pub(crate) fn spend(&mut self, part: &str, wall: Duration) {
+        self.parts.entry(part.to_owned()).or_default().seconds += wall.as_secs_f64();
+    }
+
+    /// Prints what each part took beside its budget, given in minutes. Wall time
+    /// of a shared machine judges nothing, so being over is said and no failure.
+    pub(crate) fn weigh(&mut self, budgets: &BTreeMap<String, u64>) {
+        println!("wall time of each part, beside its budget on 2 idle cores");
+        for (name, part) in &mut self.parts {
+            part.budget_seconds = budgets.get(name).map(|minutes| minutes * 60);
+            let beside = part.budget_seconds.map_or(String::new(), |budget| {
+                let over = part.seconds > budget as f64;
+                format!(" of {budget:>4} s{}", if over { "  OVER" } else { "" })
+            });
+            println!("        {name:<32} {:>7.1} s{beside}", part.seconds);
+        }
     }
 
     /// How many passed, failed, were skipped.
@@ -133,6 +164,18 @@ mod tests {
         assert_eq!(report(&[]).close(), 1);
         assert_eq!(report(&[(1, Fate::Skipped("why".into()))]).close(), 1);
         assert_eq!(report(&[(1, Fate::Passed)]).close(), 0);
+    }
+
+    #[test]
+    fn parts_add_up_and_know_their_budgets() {
+        let mut report = Report::default();
+        report.spend("host", Duration::from_secs(50));
+        report.spend("host", Duration::from_secs(20));
+        report.spend("other", Duration::from_secs(1));
+        report.weigh(&BTreeMap::from([("host".to_owned(), 1)]));
+        assert_eq!(report.parts["host"].seconds, 70.0);
+        assert_eq!(report.parts["host"].budget_seconds, Some(60));
+        assert_eq!(report.parts["other"].budget_seconds, None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The system half: each row of the matrix boots a guest.
 
-use super::matrix::Row;
+use super::matrix::{self, Row};
 use super::report::{Fate, Report};
 use super::skips::{Skip, permitted};
 use crate::arch::Arch;
@@ -88,6 +88,8 @@ pub(super) fn run(
                 Fate::Failed(format!("{error:#}"))
             }
         };
+        report.spend(row.part(), wall);
+        report.spend(matrix::BUILD, started.elapsed().saturating_sub(wall));
         report.add(&row.name, 1, fate, wall, Some(row.budget_seconds));
     }
     Ok(())
