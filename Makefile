@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run test check image flash module tool kernel clean
+.PHONY: help setup setup-build run test check record image flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -58,6 +58,9 @@ help:
 	@echo "     MATRIX=long        all rows of tests/matrix.toml"
 	@echo "     SUITE=name         only these rows"
 	@echo "make check              the same as make test HOST=1"
+	@echo "make record             lists what is recorded in docs/results"
+	@echo "     WHAT=figures       records it, and makes the docs' tables from it; goes on where it was"
+	@echo "     SEED=1             the first seed, where there are seeds"
 	@echo "make image              the hypervisor's image"
 	@echo "make image BOARD=rpi4   what is written to the SD card of a board (docs/boards.md)"
 	@echo "     FIRMWARE=folder    with the board's own boot files, which Debian's main archive lacks"
@@ -87,6 +90,12 @@ test:
 check:
 	@for arch in $(test_archs); do sh scripts/setup.sh build $$arch || exit; done
 	@$(rig) test --host $(foreach arch,$(test_archs),--arch '$(arch)')
+
+record:
+	@$(if $(WHAT),for arch in x86_64 aarch64; do \
+		if [ $$arch = x86_64 ]; then what=bochs; else what=all; fi; \
+		sh scripts/setup.sh $$what $$arch || exit; \
+	done;) $(rig) record $(WHAT) $(call option,SEED,--seed)
 
 ifdef BOARD
 image: setup

@@ -51,6 +51,25 @@ pub(crate) fn spread(samples: &[Sample], kind: SampleKind, cpu: Option<u32>) -> 
     })
 }
 
+/// A figure for `make record`, and its limit if it has one.
+pub(crate) fn tell(
+    device: &Device,
+    name: &str,
+    unit: &str,
+    value: u64,
+    limit: Option<u64>,
+) -> Result<()> {
+    let figure = serde_json::json!({
+        "backend": device.info()?.backend,
+        "name": name,
+        "unit": unit,
+        "value": value,
+        "limit": limit,
+    });
+    println!("figure: {figure}");
+    Ok(())
+}
+
 /// In words.
 pub(crate) fn shown(spread: Option<Spread>) -> String {
     spread.map_or_else(

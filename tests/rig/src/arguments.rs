@@ -27,6 +27,8 @@ pub(crate) enum Task {
     /// Print the rows of tests/matrix.toml, and as JSON the jobs of a continuous
     /// integration as well.
     Matrix(Matrix),
+    /// Run what is recorded in docs/results, and make the docs' tables from it.
+    Record(Record),
     /// Build image, module and programs for one kernel, and boot nothing.
     Build(Build),
     /// Build image and mercury.ko for a kernel of your own.
@@ -117,7 +119,7 @@ pub(crate) struct Run {
 }
 
 /// Options of `test`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Test {
     /// Only this instruction set; may be named several times [default: all].
     #[arg(long)]
@@ -140,6 +142,16 @@ pub(crate) struct Test {
     /// Show what the guests print as they print it.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// Options of `record`.
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// What to record [default: list what can be].
+    pub(crate) what: Option<String>,
+    /// The first seed, where there are seeds [default: 1].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
 }
 
 /// Options of `matrix`.

@@ -17,6 +17,7 @@
 //! - `flash`: that, written to a disk
 //! - `launch`: from guest and machine to verdict
 //! - `run`, `test`: the two ways to use all that
+//! - `record`: results that are kept in docs/results
 //!
 //! docs/rig.md is for those who use it, docs/building.md for what it installs.
 
@@ -33,6 +34,7 @@ mod kernel;
 mod launch;
 mod paths;
 mod product;
+mod record;
 mod run;
 mod terminal;
 mod test;
@@ -58,6 +60,7 @@ fn act(task: Task) -> Result<u8> {
     match task {
         Task::Run(arguments) => return run::run(&paths, &arguments),
         Task::Test(arguments) => return test::test(&paths, &arguments),
+        Task::Record(arguments) => return record::record(&paths, &arguments),
         Task::Matrix(arguments) => test::print(&paths, &arguments)?,
         Task::Build(arguments) => build(&paths, &arguments)?,
         Task::Module(arguments) => {

@@ -7,11 +7,12 @@
 //! there is one CPU; with several the switch is, and it is the median that
 //! counts, because a turn of another CPU may fall into any one of them.
 
-use crate::figures::{Figures, spread};
+use crate::figures::{Figures, spread, tell};
 use crate::{expect, machine};
 use anyhow::{Context, Result, ensure};
-use mercury_device::{Device, SampleKind};
+use mercury_device::{Device, Sample, SampleKind};
 
+const INSTRUCTIONS: &str = "instructions";
 const TRIPS: usize = 15;
 const NULL_CALLS: u32 = 1_000;
 
@@ -34,11 +35,48 @@ fn instructions(ticks: u64, kilohertz: u64) -> u64 {
 }
 
 fn within(what: &str, found: u64, most: u64) -> Result<()> {
-    println!("limits: {what}: {found} instructions of at most {most}");
     ensure!(
         found <= most,
         "{what} took {found} instructions, and may take {most}"
     );
+    Ok(())
+}
+
+fn on(cpus: usize) -> String {
+    format!("{cpus} CPU{}", if cpus == 1 { "" } else { "s" })
+}
+
+/// For the record: what a machine of this shape lends, and what calls take.
+fn footprint(device: &Device, samples: &[Sample], cpus: usize, kilohertz: u64) -> Result<()> {
+    for (name, kind) in [
+        ("attach, call to return", SampleKind::AttachCall),
+        ("detach, call to return", SampleKind::DetachCall),
+    ] {
+        let found = spread(samples, kind, None).context("the module took no sample")?;
+        let value = instructions(found.median, kilohertz);
+        tell(
+            device,
+            &format!("{name}, {}", on(cpus)),
+            INSTRUCTIONS,
+            value,
+            None,
+        )?;
+    }
+    let memory = device.status()?.memory;
+    for (name, bytes, limit) in [
+        ("memory lent", memory.lent, None),
+        ("image", memory.image, None),
+        ("per-CPU state", memory.per_cpu, None),
+        ("nested tables", memory.stage2, Some(64)),
+    ] {
+        tell(
+            device,
+            &format!("{name}, {}", on(cpus)),
+            "KiB",
+            bytes >> 10,
+            limit,
+        )?;
+    }
     Ok(())
 }
 
@@ -69,26 +107,37 @@ pub(crate) fn run() -> Result<()> {
                 SampleKind::DetachBlackout,
             ),
         ] {
-            within(what, instructions(of(kind)?.maximum, kilohertz), BLACKOUT)?;
+            let found = instructions(of(kind)?.maximum, kilohertz);
+            tell(&device, what, INSTRUCTIONS, found, Some(BLACKOUT))?;
+            within(what, found, BLACKOUT)?;
         }
     } else {
         for (what, kind) in [
             ("the switch of an attach", SampleKind::AttachSwitch),
             ("the switch of a detach", SampleKind::DetachSwitch),
         ] {
-            within(what, instructions(of(kind)?.median, kilohertz), SWITCH)?;
+            let found = instructions(of(kind)?.median, kilohertz);
+            tell(
+                &device,
+                &format!("{what}, {}", on(cpus)),
+                INSTRUCTIONS,
+                found,
+                Some(SWITCH),
+            )?;
+            within(what, found, SWITCH)?;
         }
     }
     expect::attach(&device)?;
     let calls = device.null_calls(0, NULL_CALLS)?;
+    footprint(&device, &samples, cpus, kilohertz)?;
     expect::detach(&device)?;
     ensure!(calls.answered, "CPU 0 is no guest");
     let mean = instructions(calls.ticks, kilohertz).div_ceil(u64::from(NULL_CALLS));
     if cpus == 1 {
         let what = "a null hypercall, mean of 1,000";
-        match NULL_CALL {
-            Some(most) => within(what, mean, most)?,
-            None => println!("limits: {what}: {mean} instructions, without a limit"),
+        tell(&device, what, INSTRUCTIONS, mean, NULL_CALL)?;
+        if let Some(most) = NULL_CALL {
+            within(what, mean, most)?;
         }
     }
     Ok(())

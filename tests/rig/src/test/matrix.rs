@@ -15,11 +15,22 @@ use std::path::PathBuf;
 
 /// The short list, or the long one, which has the short one in it.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, Deserialize, Serialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    clap::ValueEnum,
+    Deserialize,
+    Serialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Tier {
     /// On every change.
+    #[default]
     Short,
     /// Before a release.
     Long,

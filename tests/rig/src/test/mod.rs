@@ -12,11 +12,14 @@ mod skips;
 mod system;
 
 pub(crate) use matrix::Tier;
+pub(crate) use report::Fate;
+pub(crate) use system::Ran;
 
 use crate::arch::Arch;
 use crate::arguments;
 use crate::boot::Accel;
 use crate::paths::Paths;
+use crate::record;
 use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
 use matrix::Row;
@@ -39,6 +42,7 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     report.spend(matrix::BUILD, since_make_began());
     if !arguments.system && arguments.suite.is_empty() {
         host::run(paths, &arguments.archs(), &mut report)?;
+        recordings(paths, &mut report);
     }
     if !rows.is_empty() {
         system::run(paths, arguments, &rows, &skips, &mut report)?;
@@ -50,6 +54,32 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
         started.elapsed().as_secs_f64()
     ));
     Ok(report.close())
+}
+
+/// Whether the docs' tables are what was recorded; names stale recordings.
+fn recordings(paths: &Paths, report: &mut Report) {
+    let started = Instant::now();
+    let fate = match record::check(paths) {
+        Ok(()) => Fate::Passed,
+        Err(error) => Fate::Failed(format!("{error:#}")),
+    };
+    report.add("recordings", 1, fate, started.elapsed(), None);
+}
+
+/// Runs one row, with more arguments for its suite.
+pub(crate) fn one_row(paths: &Paths, name: &str, more: &[String]) -> Result<Ran> {
+    let mut row = matrix::load(paths)?
+        .into_iter()
+        .find(|row| row.name == name)
+        .with_context(|| format!("tests/matrix.toml has no row '{name}'"))?;
+    row.arguments.extend_from_slice(more);
+    system::run_one(paths, &row)
+}
+
+/// Whether the matrix has a row of this name.
+#[cfg(test)]
+pub(crate) fn row_exists(paths: &Paths, name: &str) -> Result<bool> {
+    Ok(matrix::load(paths)?.iter().any(|row| row.name == name))
 }
 
 /// Set-up and the rig's own build come before the rig: make says when it began.

@@ -95,6 +95,37 @@ pub(super) fn run(
     Ok(())
 }
 
+/// One row that was run by itself.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// What came of it.
+    pub(crate) fate: Fate,
+    /// What its suite printed.
+    pub(crate) said: String,
+}
+
+/// Runs one row.
+pub(super) fn run_one(paths: &Paths, row: &Row) -> Result<Ran> {
+    fs::create_dir_all(paths.target("test")).context("making target/test")?;
+    let arguments = Test::default();
+    let mut machine = machine_of(paths, &arguments, &row.board)?;
+    let mut wall = Duration::ZERO;
+    let fate = row_fate(
+        paths,
+        &arguments,
+        row,
+        &mut Stock::default(),
+        &mut wall,
+        &mut machine,
+    )?;
+    let output = paths.target("test").join(&row.name).join("output.txt");
+    let said = fs::read(&output).with_context(|| format!("reading {}", output.display()))?;
+    Ok(Ran {
+        fate,
+        said: String::from_utf8_lossy(&said).into_owned(),
+    })
+}
+
 /// The machine as tests/skips.toml names it.
 fn machine_of(paths: &Paths, arguments: &Test, board: &str) -> Result<String> {
     let board = boot::named(paths, board)?;
