@@ -7,6 +7,7 @@
  *   state CPU			registers that belong to the CPU
  *   hole CPU ADDRESS STORE	touch one of Mercury's frames in a given way
  *   instruction CPU NAME ...	an instruction of the virtualization extension, what it did
+ *   dma legal | rogue ADDRESS	QEMU's edu device, by the DMA API and to a physical address
  *
  * x86 (x86/instructions.c, nmi.c, touch.c):
  *   msr read CPU NUMBER | msr write CPU NUMBER VALUE
@@ -89,14 +90,19 @@ static int release(struct inode *inode, struct file *file)
 
 static int run(const char *line, struct answer *answer)
 {
-	static const struct command watching = { "observer ", command_observer };
-	const struct command *command = arch_commands;
+	static const struct command common[] = {
+		{ "observer ", command_observer },
+		{ "dma ", command_dma },
+		{ },
+	};
+	const struct command *const lists[] = { common, arch_commands };
+	const struct command *command;
+	unsigned int list;
 
-	if (!strncmp(line, watching.name, strlen(watching.name)))
-		return watching.run(line + strlen(watching.name), answer);
-	for (; command->name; command++)
-		if (!strncmp(line, command->name, strlen(command->name)))
-			return command->run(line + strlen(command->name), answer);
+	for (list = 0; list < ARRAY_SIZE(lists); list++)
+		for (command = lists[list]; command->name; command++)
+			if (!strncmp(line, command->name, strlen(command->name)))
+				return command->run(line + strlen(command->name), answer);
 	return -EINVAL;
 }
 

@@ -38,6 +38,7 @@ struct command {
 
 int command_observer(const char *words, struct answer *answer);
 void observer_stop(void);
+int command_dma(const char *words, struct answer *answer);
 
 /* ---- each architecture's ---- */
 

@@ -74,6 +74,12 @@ enum Suite {
     },
     /// Mercury's frames read, written and locked, on each CPU
     Hole,
+    /// A device that writes to Mercury's memory
+    Dma {
+        /// The machine has an IOMMU that translates: the write must not arrive
+        #[arg(long)]
+        held_off: bool,
+    },
     /// What a guest must not do: virtualization instructions, registers, calls
     Instructions,
     /// KVM finds the extension taken while attached, and free afterwards
@@ -174,6 +180,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Limits => suite::limits::run(),
         Suite::Residue { count } => suite::residue::run(count),
         Suite::Hole => suite::hole::run(),
+        Suite::Dma { held_off } => suite::dma::run(held_off),
         Suite::Instructions => suite::instructions::run(),
         Suite::KvmBusy => suite::kvm_busy::run(),
         Suite::Refusals { lockdown: false } => suite::refusals::run(),

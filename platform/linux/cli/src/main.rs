@@ -11,6 +11,7 @@
 mod advice;
 mod arguments;
 mod command;
+mod devices;
 mod duration;
 mod errno;
 mod exit;

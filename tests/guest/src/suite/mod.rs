@@ -2,6 +2,7 @@
 //! The suites, one file each.
 
 pub(crate) mod demonstrate;
+pub(crate) mod dma;
 pub(crate) mod hole;
 pub(crate) mod hot_add;
 pub(crate) mod hotplug;

@@ -94,14 +94,12 @@ fn pass(offset: u64, turns: u64) -> Pass {
     }
 }
 
-pub(super) fn run(stop: Stop) -> Result<String> {
-    let memory = low_memory()?;
-    for (index, word) in memory.iter_mut().enumerate() {
-        *word = 0x5e6_0000 + index as u32;
-    }
+/// Gives this process a local descriptor table with a segment at `base`; whether
+/// the kernel can.
+fn own_table(base: u32) -> Result<bool> {
     let descriptor = Descriptor {
         entry: ENTRY,
-        base: u32::try_from(memory.as_ptr() as u64)?,
+        base,
         limit: LIMIT_PAGES,
         flags: FLAG_32BIT | FLAG_LIMIT_IN_PAGES | FLAG_USEABLE,
     };
@@ -117,12 +115,29 @@ pub(super) fn run(stop: Stop) -> Result<String> {
     if written != 0 {
         let error = Error::last_os_error();
         if error.raw_os_error() == Some(libc::ENOSYS) {
-            while !stop.requested() {
-                std::thread::sleep(std::time::Duration::from_millis(20));
-            }
-            return Ok("this kernel has no modify_ldt: nothing done".into());
+            return Ok(false);
         }
         bail!("modify_ldt: {error}");
+    }
+    Ok(true)
+}
+
+/// Gives the calling process a table, so that LDTR is not null on the CPU that it
+/// runs on: a switch that it asks for interrupts nobody else there.
+pub(crate) fn plant() -> Result<()> {
+    own_table(0).map(|_| ())
+}
+
+pub(super) fn run(stop: Stop) -> Result<String> {
+    let memory = low_memory()?;
+    for (index, word) in memory.iter_mut().enumerate() {
+        *word = 0x5e6_0000 + index as u32;
+    }
+    if !own_table(u32::try_from(memory.as_ptr() as u64)?)? {
+        while !stop.requested() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        return Ok("this kernel has no modify_ldt: nothing done".into());
     }
     let mut rounds = 0u64;
     while rounds == 0 || !stop.requested() {

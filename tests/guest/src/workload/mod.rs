@@ -15,7 +15,7 @@ mod clocks;
 #[cfg(target_arch = "aarch64")]
 mod compat;
 #[cfg(target_arch = "x86_64")]
-mod ldt;
+pub(crate) mod ldt;
 #[cfg(target_arch = "aarch64")]
 mod mte;
 #[cfg(target_arch = "aarch64")]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! `mercury status`: every CPU's own answer, not a memory of it.
 
+use crate::devices::{self, Devices};
 use crate::duration;
 use crate::exit::Exit;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, STRONG, paint};
@@ -16,6 +17,7 @@ struct Answer {
     cpus_possible: u32,
     cpus_online: u32,
     rope_seconds_left: Option<u32>,
+    devices: Devices,
     memory: Memory,
     stage2: Stage2,
     ledger: Ledger,
@@ -84,7 +86,7 @@ pub(crate) fn run(output: Output) -> anyhow::Result<Exit> {
     } else {
         Vec::new()
     };
-    let answer = answer(&status, &records);
+    let answer = answer(&status, &records, devices::look());
     output.answer(&answer, || text(&status, &answer))?;
     Ok(Exit::of_state(status.state))
 }
@@ -114,7 +116,7 @@ fn why(cpu: &CpuStatus, records: &[Record]) -> Option<Why> {
     })
 }
 
-fn answer(status: &Status, records: &[Record]) -> Answer {
+fn answer(status: &Status, records: &[Record], devices: Devices) -> Answer {
     let (memory, stage2, ledger, totals) =
         (status.memory, status.stage2, status.ledger, status.totals);
     Answer {
@@ -137,6 +139,7 @@ fn answer(status: &Status, records: &[Record]) -> Answer {
         cpus_possible: status.cpus_possible,
         cpus_online: status.cpus_online,
         rope_seconds_left: status.rope_seconds_left,
+        devices,
         memory: Memory {
             image: memory.image,
             per_cpu: memory.per_cpu,
@@ -202,6 +205,9 @@ fn text(status: &Status, answer: &Answer) -> String {
     text.push('\n');
     text += &cpu_table(&status.cpus);
     text.push('\n');
+    if status.state != State::Native {
+        text += &devices_line(&answer.devices);
+    }
     text + &holdings(status)
 }
 
@@ -223,6 +229,16 @@ fn cpu_table(cpus: &[CpuStatus]) -> String {
         ]);
     }
     table.render()
+}
+
+/// Whether devices can reach Mercury's memory.
+fn devices_line(devices: &Devices) -> String {
+    let held = if devices.held_off {
+        "held off Mercury's memory"
+    } else {
+        "not held off Mercury's memory"
+    };
+    format!("devices {held}: {}\n", devices.reason)
 }
 
 /// What is held of the kernel, and what the nested map is made of.

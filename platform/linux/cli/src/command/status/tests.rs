@@ -78,10 +78,17 @@ fn mixed() -> (Status, Vec<Record>) {
     )
 }
 
+fn reachable() -> Devices {
+    Devices {
+        held_off: false,
+        reason: "because".to_owned(),
+    }
+}
+
 #[test]
 fn json_is_stable() {
     let (status, records) = mixed();
-    let value = serde_json::to_value(answer(&status, &records)).unwrap();
+    let value = serde_json::to_value(answer(&status, &records, reachable())).unwrap();
     let zero = json!({
         "hypercall": 0, "hypercall-refused": 0, "register-read": 0, "register-write": 0,
         "stage2-mapped": 0, "hole-store": 0, "hole-refused": 0, "virtualization": 0,
@@ -105,6 +112,7 @@ fn json_is_stable() {
             "cpus_possible": 3,
             "cpus_online": 2,
             "rope_seconds_left": 90,
+            "devices": {"held_off": false, "reason": "because"},
             "memory": {
                 "image": 262144, "per_cpu": 131072, "host_tables": 16384, "stage2": 40960,
                 "shared": 24576, "spare": 49152, "lent": 524288,
@@ -119,21 +127,23 @@ fn json_is_stable() {
     );
     let (mut known, _) = mixed();
     known.cpus[0].exits.0[14] = 0;
-    crate::command::assert_documented(&serde_json::to_value(answer(&known, &records)).unwrap());
+    crate::command::assert_documented(
+        &serde_json::to_value(answer(&known, &records, reachable())).unwrap(),
+    );
 }
 
 /// The state comes first: `head -2` shows it, and so the issue wants it.
 #[test]
 fn the_state_is_the_first_key() {
     let (status, records) = mixed();
-    let text = serde_json::to_string(&answer(&status, &records)).unwrap();
+    let text = serde_json::to_string(&answer(&status, &records, reachable())).unwrap();
     assert!(text.starts_with(r#"{"state":"mixed","cpus":[{"cpu":0,"state":"attached","exits":{"#));
 }
 
 #[test]
 fn people_see_the_reason_and_only_exits_that_happened() {
     let (status, records) = mixed();
-    let answer = answer(&status, &records);
+    let answer = answer(&status, &records, reachable());
     let text = anstream::adapter::strip_str(&text(&status, &answer)).to_string();
     let expected = "\
 mixed: 1 of 2 online CPUs are guests (3 possible)
@@ -145,6 +155,7 @@ cpu 1 is native: cpu came online and could not be attached (code 6): the machine
     1  native          3      0
     2  offline         3      0
 
+devices not held off Mercury's memory: because
 memory  512 KiB lent: image 256 KiB, per-CPU 128 KiB, host tables 16 KiB,
         nested tables 40 KiB, shared 24 KiB, spare 48 KiB
 map     4 levels; leaves: 1023 of 1 GiB, 511 of 2 MiB, 512 of 4 KiB; 0 on demand
