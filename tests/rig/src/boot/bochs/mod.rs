@@ -174,6 +174,9 @@ impl Bochs {
         let settings = &self.board.bochs;
         // The screen is for nobody; rfb is the one that needs none.
         let mut text = String::from("display_library: rfb, options=\"timeout=0\"\n");
+        // Nor is the sound: without a sound card, and in some locales (C.UTF-8), the
+        // mixer's thread runs over a buffer of its own and takes Bochs with it.
+        text.push_str("plugin_ctrl: speaker=0\n");
         for line in [
             format!(
                 "cpu: model={}, count={}, ips={}, quantum=32, reset_on_triple_fault=0, ignore_bad_msrs=1",
