@@ -7,8 +7,9 @@
  */
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/smp.h>
 #include <asm/cpufeature.h>
-#include <asm/desc_defs.h>
+#include <asm/desc.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/segment.h>
@@ -138,12 +139,32 @@ void write_task_state(const struct task_state *state)
 	WRITE_RAW("mov %0, %%db3", value[TASK_dr3]);
 	WRITE_RAW("mov %0, %%db7", value[TASK_dr7]);
 	WRITE_RAW("mov %0, %%cr2", value[TASK_cr2]);
+	/* Only if it must: it drops translations, which a test may want kept. */
+	if (READ_RAW("mov %%cr3, %0") != value[TASK_cr3])
+		WRITE_RAW("mov %0, %%cr3", value[TASK_cr3]);
 	asm volatile("lldt %0" : : "m"(ldtr));
 	asm volatile("mov %0, %%ds" : : "r"(ds) : "memory");
 	asm volatile("mov %0, %%es" : : "r"(es) : "memory");
 	msr_write(MSR_FS_BASE, value[TASK_fs_base]);
 	msr_write(MSR_KERNEL_GS_BASE, value[TASK_kernel_gs_base]);
 	asm volatile("ldmxcsr %0" : : "m"(mxcsr));
+}
+
+/*
+ * TR cannot be loaded from a descriptor that says "busy", and Linux's GDT is
+ * read-only where the CPU knows it: as Linux does it, by way of the other mapping.
+ */
+static void reload_task(u16 selector)
+{
+	struct desc_struct *table = get_cpu_gdt_rw(raw_smp_processor_id());
+	struct desc_ptr direct = { .size = GDT_SIZE - 1, .address = (unsigned long)table };
+	struct desc_ptr usual;
+
+	asm volatile("sgdt %0" : "=m"(usual));
+	asm volatile("lgdt %0" : : "m"(direct) : "memory");
+	table[selector >> 3].type = DESC_TSS;
+	asm volatile("ltr %w0" : : "r"(selector) : "memory");
+	asm volatile("lgdt %0" : : "m"(usual) : "memory");
 }
 
 void write_cpu_state(const struct cpu_state *state)
@@ -169,6 +190,8 @@ void write_cpu_state(const struct cpu_state *state)
 	msr_write(MSR_IA32_SYSENTER_ESP, value[CPU_sysenter_esp]);
 	msr_write(MSR_IA32_SYSENTER_EIP, value[CPU_sysenter_eip]);
 	msr_write(MSR_VM_HSAVE_PA, value[CPU_vm_hsave_pa]);
+	if (READ_SELECTOR("str %0") != value[CPU_tr])
+		reload_task(value[CPU_tr]);
 }
 
 #define EACH_VECTOR(X) \
@@ -223,6 +246,7 @@ const struct command arch_commands[] = {
 	{ "instruction ", command_instruction },
 	{ "msr ", command_msr },
 	{ "nmi ", command_nmi },
+	{ "take ", command_take },
 	{ "touch ", command_touch },
 	{ },
 };

@@ -2,12 +2,16 @@
 /*
  * x86: what observer.c leaves to the architecture.
  */
+#include <linux/errno.h>
+#include <linux/kernel.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <asm/cpufeature.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/segment.h>
 
+#include "arch.h"
 #include "fault.h"
 #include "mercury_test.h"
 #include "observer.h"
@@ -63,11 +67,43 @@ static bool has_svm(void)
 /* As somebody else would take the extension, and give it back. */
 static void take(const struct watch *watch, bool taken)
 {
+	u64 efer = watch->cpu.value[CPU_efer] & ~(u64)EFER_SVME;
+	u64 cr4 = watch->cpu.value[CPU_cr4] & ~(u64)X86_CR4_VMXE;
+
 	if (has_svm())
-		msr_write(MSR_EFER, watch->cpu.value[CPU_efer] | (taken ? EFER_SVME : 0));
+		msr_write(MSR_EFER, efer | (taken ? EFER_SVME : 0));
 	else
-		asm volatile("mov %0, %%cr4" : :
-			     "r"(watch->cpu.value[CPU_cr4] | (taken ? X86_CR4_VMXE : 0)) : "memory");
+		asm volatile("mov %0, %%cr4" : : "r"(cr4 | (taken ? X86_CR4_VMXE : 0)) : "memory");
+}
+
+struct taking {
+	bool taken;
+	struct watch watch;
+};
+
+static void take_here(void *data)
+{
+	struct taking *taking = data;
+
+	read_cpu_state(&taking->watch.cpu);
+	take(&taking->watch, taking->taken);
+}
+
+/* take CPU 0|1: whether somebody else has the extension of that CPU. */
+int command_take(const char *words, struct answer *answer)
+{
+	struct taking *taking;
+	int cpu, taken, error;
+
+	if (sscanf(words, "%d %d", &cpu, &taken) != 2)
+		return -EINVAL;
+	taking = kzalloc(sizeof(*taking), GFP_KERNEL);
+	if (!taking)
+		return -ENOMEM;
+	taking->taken = taken;
+	error = on_cpu(cpu, take_here, taking);
+	kfree(taking);
+	return error;
 }
 
 void arch_take(const struct watch *watch)
