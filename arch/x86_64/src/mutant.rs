@@ -49,6 +49,12 @@ pub enum Mutant {
     TaskSwitched = 18,
     /// A store to the hole is skipped one byte short.
     HoleLength = 19,
+    /// VMX: detach loads TR from another place in the GDT.
+    Task = 20,
+    /// VMX: detach loses the PCID in CR3.
+    Tag = 21,
+    /// VMX: one NMI that arrived in the image is not handed on.
+    LostNmi = 22,
 }
 
 /// Whether the build is one for tests and this defect was asked for.

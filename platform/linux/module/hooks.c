@@ -126,7 +126,7 @@ static int cpu_down_callback(unsigned int cpu)
 {
 	u64 status;
 
-	if (mercury_machine.stage != MERCURY_STAGE_ATTACHED)
+	if (mercury_machine.stage != MERCURY_STAGE_ATTACHED || mercury_inject(MERCURY_POINT_STAY, cpu))
 		return 0;
 	status = mercury_leave_here();
 	/* A guest that was not let go must not go offline. */

@@ -19,6 +19,7 @@ enum mercury_point {
 	MERCURY_POINT_ASID0,	/* VMRUN itself fails on this CPU */
 	MERCURY_POINT_ARRIVE,	/* this CPU never comes to the door */
 	MERCURY_POINT_STUCK,	/* this CPU cannot be taken out again */
+	MERCURY_POINT_STAY,	/* this CPU goes offline as a guest (no failure, an untold one) */
 	MERCURY_POINT_SEAL,	/* the seal is refused */
 	MERCURY_POINT_SIGNAL,	/* the n-th look for a signal finds one */
 	MERCURY_POINT_HOOKS,	/* the n-th hook cannot be set */

@@ -31,6 +31,9 @@ const X86: &[(&str, &str)] = &[
     ("KernelGsBase", "kernel_gs_base"),
     ("TaskSwitched", "cr0_ts"),
     ("HoleLength", "hole_length"),
+    ("Task", "tr"),
+    ("Tag", "pcid"),
+    ("LostNmi", "nmi"),
 ];
 
 /// The same, ARM64.

@@ -20,6 +20,7 @@ use x86::vmx::vmcs::host;
 use super::State;
 use super::capabilities::Capabilities;
 use super::capabilities::Controls;
+use super::capabilities::PCONFIG;
 use super::ept;
 use super::field;
 use super::field::write;
@@ -37,6 +38,8 @@ use crate::tables;
 const TAG: u64 = 1;
 /// CR0.PE and CR0.PG, which an unrestricted guest may clear.
 const FREE_IN_CR0: u64 = 1 | registers::CR0_PG;
+/// Leaves of PCONFIG that exit (24.6.21); the `x86` crate has no name for it.
+const PCONFIG_EXITING_BITMAP: u32 = 0x203e;
 /// CR4.OSXSAVE: XSETBV on behalf of the guest, and what CPUID says.
 const CR4_OSXSAVE: u64 = 1 << 18;
 
@@ -114,6 +117,9 @@ fn build_controls(controls: Controls, state: &State, places: Places, mutant: u64
     write(control::EPTP_FULL, state.pointer);
     write(control::VPID, TAG);
     write(control::XSS_EXITING_BITMAP_FULL, 0);
+    if controls.secondary & PCONFIG != 0 {
+        write(PCONFIG_EXITING_BITMAP, 0);
+    }
     let offset = if late { (1u64 << 32).wrapping_neg() } else { 0 };
     write(control::TSC_OFFSET_FULL, offset);
     write(control::CR0_GUEST_HOST_MASK, state.masks[0]);

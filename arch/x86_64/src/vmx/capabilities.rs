@@ -84,7 +84,8 @@ pub struct Controls {
 
 /// Bits of the secondary controls that the `x86` crate does not name.
 const USER_WAIT: u32 = 1 << 26;
-const PCONFIG: u32 = 1 << 27;
+/// PCONFIG is not undefined.
+pub const PCONFIG: u32 = 1 << 27;
 
 /// What the default1 class without CR3 exits insists on (A.3.1, A.3.2, A.4, A.5):
 /// reserved bits, and for exits and entries the debug controls.

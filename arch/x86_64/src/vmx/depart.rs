@@ -217,6 +217,15 @@ unsafe fn take_back<L>(area: &Area<L>, pad: &mut Pad, result: u64) {
     unsafe { instruction::write_dr7(field::read(guest::DR7)) };
 }
 
+/// Puts the TSS two places further on in the pad's GDT (the mutant).
+fn move_task(pad: &mut Pad) {
+    let place = (pad.out.tr >> 3) as usize;
+    if let Some(&[low, high]) = pad.descriptors.get(place..place + 2) {
+        pad.out.tr += 16;
+        place_task(pad, pad.out.tr, low, high);
+    }
+}
+
 /// In a build for tests: the one defect that was asked for (see [`mutant`]).
 ///
 /// # Safety
@@ -246,6 +255,12 @@ unsafe fn break_something<L>(area: &Area<L>, pad: &mut Pad, kept: &mut [u64; 6],
     }
     if on(Mutant::TaskSwitched) {
         *cr0 ^= 1 << 3;
+    }
+    if on(Mutant::Task) {
+        move_task(pad);
+    }
+    if on(Mutant::Tag) {
+        pad.out.cr3 &= !0xfff;
     }
     // SAFETY: what the registers hold next is what the test asked for.
     unsafe { mutate::break_registers(area.mutant) };

@@ -35,6 +35,8 @@ use crate::guest_memory::Paging;
 use crate::guest_memory::PeekSlot;
 use crate::hole;
 use crate::instruction;
+use crate::mutant;
+use crate::mutant::Mutant;
 use crate::pad::Pad;
 use crate::store;
 use crate::store::Store;
@@ -116,12 +118,18 @@ pub fn handle<P: Policy>(area: &mut Area<P::Cpu>, policy: &P) -> Next {
 /// takes and no longer, by the monitor trap flag. While the guest is in its own
 /// NMI handler it waits for an exit after that.
 pub fn settle<L>(area: &mut Area<L>, pad: &Pad) {
+    // Nothing can be injected into a CPU that waits for its SIPI (26.3.1.5); there
+    // NMIs are shut.
+    if field::read(guest::ACTIVITY_STATE) == initialize::WAIT_FOR_SIPI {
+        return;
+    }
     if pad.machine_checks.load(Ordering::Relaxed) != 0 && event::waiting() == 0 {
         pad.machine_checks.fetch_sub(1, Ordering::Relaxed);
         event::inject(event::MACHINE_CHECK);
     }
     if pad.nmis.load(Ordering::Relaxed) != 0 {
-        area.vmx.held += pad.nmis.swap(0, Ordering::Relaxed);
+        let lost = u64::from(mutant::active(area.mutant, Mutant::LostNmi));
+        area.vmx.held += pad.nmis.swap(0, Ordering::Relaxed) - lost;
     }
     if area.vmx.held == 0 || field::read(guest::INTERRUPTIBILITY_STATE) & event::NMI_SHUT != 0 {
         return;

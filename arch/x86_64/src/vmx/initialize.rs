@@ -18,7 +18,8 @@ use crate::area::register;
 use crate::instruction;
 use crate::segment::SegmentState;
 
-const WAIT_FOR_SIPI: u64 = 3;
+/// Activity state: nothing but a SIPI has an effect.
+pub const WAIT_FOR_SIPI: u64 = 3;
 /// CR0.ET; CD and NW stay as they are.
 const CR0_ET: u64 = 1 << 4;
 const CR0_KEPT: u64 = 3 << 29;

@@ -17,24 +17,33 @@ const LOCK: u64 = 1;
 /// FEATURE_CONTROL: VMXON is allowed outside SMX.
 const ALLOWED: u64 = 1 << 2;
 
+/// What FEATURE_CONTROL has to become, if anything.
+///
+/// # Errors
+/// [`Error::Unsupported`] if it is locked without VMX outside SMX.
+pub const fn wanted(found: u64) -> Result<Option<u64>, Error> {
+    if found & LOCK == 0 {
+        Ok(Some(found | LOCK | ALLOWED))
+    } else if found & ALLOWED == 0 {
+        Err(Error::Unsupported)
+    } else {
+        Ok(None)
+    }
+}
+
 /// Makes sure that VMXON is allowed: locks FEATURE_CONTROL where firmware has
 /// left it open, which nothing but a reset undoes. Says whether it did.
 ///
 /// # Errors
 /// [`Error::Unsupported`] if it is locked without.
 pub fn allow() -> Result<bool, Error> {
-    let found = instruction::read_known_msr(x86::msr::IA32_FEATURE_CONTROL);
-    let locked = found & LOCK != 0;
-    if !locked {
-        // SAFETY: the register exists where VMX does, and is open.
-        unsafe { instruction::write_msr(x86::msr::IA32_FEATURE_CONTROL, found | LOCK | ALLOWED) };
-    }
-    let now = instruction::read_known_msr(x86::msr::IA32_FEATURE_CONTROL);
-    if now & (LOCK | ALLOWED) == LOCK | ALLOWED {
-        Ok(!locked)
-    } else {
-        Err(Error::Unsupported)
-    }
+    let read = || instruction::read_known_msr(x86::msr::IA32_FEATURE_CONTROL);
+    let Some(value) = wanted(read())? else {
+        return Ok(false);
+    };
+    // SAFETY: the register exists where VMX does, and is open.
+    unsafe { instruction::write_msr(x86::msr::IA32_FEATURE_CONTROL, value) };
+    wanted(read()).map(|_| true)
 }
 
 /// Enters VMX operation and makes the VMCS current and clear.
@@ -88,5 +97,27 @@ pub fn forget(pointer: u64) {
     unsafe {
         asm!("invept {kind}, [{at}]", kind = in(reg) SINGLE_CONTEXT,
             at = in(reg) &raw const descriptor, options(nostack));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_feature_control_is_locked_with_vmx() {
+        assert_eq!(wanted(0), Ok(Some(5)));
+        // What else firmware has set stays: SENTER (8 to 15), SGX (18).
+        assert_eq!(wanted(0x4_ff00), Ok(Some(0x4_ff05)));
+        assert_eq!(wanted(2), Ok(Some(7)));
+    }
+
+    #[test]
+    fn a_locked_one_decides() {
+        assert_eq!(wanted(5), Ok(None));
+        assert_eq!(wanted(7), Ok(None));
+        // Without VMX, and with VMX inside SMX alone.
+        assert_eq!(wanted(1), Err(Error::Unsupported));
+        assert_eq!(wanted(3), Err(Error::Unsupported));
     }
 }

@@ -91,6 +91,7 @@ static const struct mercury_rule mercury_rules_vmx[] = {
 /* Mutants of the image, from 1 (arch/x86_64/src/mutant.rs). */
 #define MERCURY_IMAGE_MUTANTS \
 	"gdt_limit", "idt_limit", "ldtr", "dr7", "gpr", "xmm", "pat", "cr4", "tsc_offset", "fs_base", \
-	"cr2", "sfmask", "sysenter", "hsave", "svme", "ds", "kernel_gs_base", "cr0_ts", "hole_length"
+	"cr2", "sfmask", "sysenter", "hsave", "svme", "ds", "kernel_gs_base", "cr0_ts", "hole_length", \
+	"tr", "pcid", "nmi"
 
 #endif
