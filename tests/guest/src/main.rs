@@ -65,7 +65,11 @@ enum Suite {
     /// The demonstration: native, attached, native, and what it cost
     Demonstrate,
     /// What switches and hypercalls may cost, where instructions are counted
-    Limits,
+    Limits {
+        /// A tick of the clock is an instruction (Bochs), not a nanosecond (-icount)
+        #[arg(long)]
+        ticks_are_instructions: bool,
+    },
     /// Registers before and after: CPU state and, at the door, task state
     Residue {
         /// How many round trips
@@ -177,7 +181,9 @@ fn run(suite: Suite) -> Result<()> {
         } => workload::suite(Duration::from_secs(seconds), until_file.as_deref(), &only),
         Suite::Roundtrips { count, only } => suite::roundtrips::run(count, &only),
         Suite::Demonstrate => suite::demonstrate::run(),
-        Suite::Limits => suite::limits::run(),
+        Suite::Limits {
+            ticks_are_instructions,
+        } => suite::limits::run(ticks_are_instructions),
         Suite::Residue { count } => suite::residue::run(count),
         Suite::Hole => suite::hole::run(),
         Suite::Dma { held_off } => suite::dma::run(held_off),

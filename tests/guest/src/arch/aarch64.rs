@@ -3,7 +3,7 @@
 
 use crate::probe::Probe;
 use anyhow::{Context, Result, ensure};
-use mercury_device::Requirement;
+use mercury_device::{ExitReason, Requirement};
 use std::collections::BTreeMap;
 use std::fs;
 
@@ -11,7 +11,32 @@ use std::fs;
 pub(crate) const OTHER_NAME: &[u8; 8] = b"x86_64\0\0";
 
 /// KVM is built in.
-pub(crate) const KVM_MODULES: &[&str] = &[];
+pub(crate) fn kvm_modules() -> Result<&'static [&'static str]> {
+    Ok(&[])
+}
+
+/// Whether KVM warns when it does not get EL2.
+pub(crate) fn kvm_warns() -> Result<bool> {
+    Ok(true)
+}
+
+/// Whether it gives a machine out all the same: it has no way to find out.
+pub(crate) const KVM_BELIEVES: bool = true;
+
+/// An attached, idle machine comes out for nothing.
+pub(crate) fn exits_when_idle(_: ExitReason) -> Result<bool> {
+    Ok(false)
+}
+
+/// There is one backend.
+pub(crate) fn mutants_of_others() -> Result<&'static [&'static str]> {
+    Ok(&[])
+}
+
+/// There are no NMIs.
+pub(crate) fn may_lose_nmis() -> Result<bool> {
+    Ok(false)
+}
 
 /// Workers that hold what the observer cannot see.
 pub(crate) const WORKERS_BESIDE_MUTANTS: &[&str] =

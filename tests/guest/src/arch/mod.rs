@@ -10,13 +10,15 @@ mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{
-    CPU_POINTS, KVM_MODULES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED, WORKERS_BESIDE_MUTANTS,
-    plant, processor, sound, view, without_task,
+    CPU_POINTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED, WORKERS_BESIDE_MUTANTS,
+    exits_when_idle, kvm_modules, kvm_warns, may_lose_nmis, mutants_of_others, plant, processor,
+    sound, view, without_task,
 };
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{
-    CPU_POINTS, KVM_MODULES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED, WORKERS_BESIDE_MUTANTS,
-    plant, processor, sound, view, without_task,
+    Backend, CPU_POINTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED,
+    WORKERS_BESIDE_MUTANTS, backend, exits_when_idle, kvm_modules, kvm_warns, may_lose_nmis,
+    mutants_of_others, plant, processor, sound, view, without_task,
 };
 
 /// A field of the first CPU's in /proc/cpuinfo.

@@ -2,16 +2,68 @@
 //! x86-64.
 
 use crate::probe::{EFER, Probe};
-use anyhow::{Context, Result, ensure};
-use mercury_device::Requirement;
+use anyhow::{Context, Result, bail, ensure};
+use mercury_device::{Device, ExitReason, Requirement};
 use std::collections::BTreeMap;
 use std::fs;
 
 /// In an image's header, the name of a machine that this one is not.
 pub(crate) const OTHER_NAME: &[u8; 8] = b"aarch64\0";
 
+/// Whose extension the CPU has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    /// AMD's.
+    Svm,
+    /// Intel's.
+    Vmx,
+}
+
+/// Of this machine.
+pub(crate) fn backend() -> Result<Backend> {
+    match Device::open()?.info()?.backend.as_str() {
+        "svm" => Ok(Backend::Svm),
+        "vmx" => Ok(Backend::Vmx),
+        other => bail!("mercury.ko names the backend '{other}'"),
+    }
+}
+
 /// Modules that make /dev/kvm.
-pub(crate) const KVM_MODULES: &[&str] = &["kvm", "kvm_amd"];
+pub(crate) fn kvm_modules() -> Result<&'static [&'static str]> {
+    Ok(match backend()? {
+        Backend::Svm => &["kvm", "kvm_amd"],
+        Backend::Vmx => &["kvm", "kvm_intel"],
+    })
+}
+
+/// Whether KVM warns when it does not get the extension: on VMX it tries VMXON
+/// unprepared for a #UD.
+pub(crate) fn kvm_warns() -> Result<bool> {
+    Ok(backend()? == Backend::Vmx)
+}
+
+/// Whether it gives a machine out all the same.
+pub(crate) const KVM_BELIEVES: bool = false;
+
+/// Whether an attached, idle machine comes out for this: CPUID exits always under
+/// VMX, and an idle kernel asks it now and then.
+pub(crate) fn exits_when_idle(reason: ExitReason) -> Result<bool> {
+    Ok(backend()? == Backend::Vmx && reason == ExitReason::Identification)
+}
+
+/// Mutants of the image that are the other backend's, or whose register the other
+/// one's machines do not have.
+pub(crate) fn mutants_of_others() -> Result<&'static [&'static str]> {
+    Ok(match backend()? {
+        Backend::Svm => &["tr", "pcid", "nmi"],
+        Backend::Vmx => &["hsave", "svme"],
+    })
+}
+
+/// Whether NMIs can be lost in a switch (SVM holds them off).
+pub(crate) fn may_lose_nmis() -> Result<bool> {
+    Ok(backend()? == Backend::Vmx)
+}
 
 /// Workers that hold what the observer cannot see (the hidden parts of segment
 /// registers, a debugger's registers).

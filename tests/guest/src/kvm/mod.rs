@@ -32,7 +32,7 @@ const GUEST_BYTES: usize = 4096;
 
 /// Loads KVM if the kernel has it; whether /dev/kvm is there then.
 pub(crate) fn load() -> bool {
-    for module in crate::arch::KVM_MODULES {
+    for module in crate::arch::kvm_modules().unwrap_or_default() {
         // Failure shows in the missing device.
         let _ = Command::new("modprobe").arg(module).status();
     }

@@ -2,14 +2,15 @@
 //! KVM beside Mercury: while attached KVM does not get the extension; natively
 //! it works, before and after.
 //!
-//! On x86 it finds the extension taken, by itself and without a warning. On
-//! ARM64 it has no way to find out: it makes a machine in the belief that EL2
-//! is its own, and warns that it is not as it should be (the row names these
-//! warnings); Mercury must stay beneath Linux all the while.
+//! On SVM it finds the extension taken, by itself and without a warning. On VMX
+//! it finds out by a VMXON that raises #UD, of which it warns. On ARM64 it has no
+//! way to find out: it makes a machine in the belief that EL2 is its own, and
+//! warns that it is not as it should be. (The rows name these warnings.) Mercury
+//! must stay beneath Linux all the while.
 
 use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
-use crate::kvm;
+use crate::{arch, kvm};
 use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Device, ProofVerdict, Requirement};
 
@@ -42,7 +43,7 @@ pub(crate) fn run() -> Result<()> {
     expect::detach(&device)?;
     still.context("while KVM was asked for a machine")?;
     let said = said?;
-    if WARNS {
+    if arch::kvm_warns()? {
         for line in log.alarms()? {
             println!("kvm-busy: the kernel's log: {line}");
         }
@@ -55,14 +56,11 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Whether KVM warns when it does not get the extension.
-const WARNS: bool = cfg!(target_arch = "aarch64");
-
 /// What KVM may answer while attached. A machine that it gives out is closed
 /// here, while Mercury is attached still.
 fn judge(busy: Result<std::io::Result<kvm::Machine>>) -> Result<&'static str> {
     match busy? {
-        Ok(_) if WARNS => Ok("a machine that cannot run"),
+        Ok(_) if arch::KVM_BELIEVES => Ok("a machine that cannot run"),
         Ok(_) => bail!("KVM made a machine while Mercury was attached"),
         Err(error) => {
             ensure!(

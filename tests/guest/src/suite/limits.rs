@@ -5,7 +5,8 @@
 //! (`-icount shift=0`): the clock of the samples then counts them, in steps of a
 //! tick. It sums those of all virtual CPUs, so a blackout is judged only where
 //! there is one CPU; with several the switch is, and it is the median that
-//! counts, because a turn of another CPU may fall into any one of them.
+//! counts, because a turn of another CPU may fall into any one of them. Bochs'
+//! clock ticks once an instruction, whatever it calls a tick.
 
 use crate::figures::{Figures, spread, tell};
 use crate::{expect, machine};
@@ -29,9 +30,23 @@ const NULL_CALL: Option<u64> = if cfg!(target_arch = "aarch64") {
     None
 };
 
-/// Instructions of so many ticks, the tick that was begun included.
-fn instructions(ticks: u64, kilohertz: u64) -> u64 {
-    (ticks + 1) * 1_000_000 / kilohertz
+/// What a tick of the clock is.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    /// A nanosecond is an instruction: so many thousand ticks are a second's.
+    Kilohertz(u64),
+    /// A tick is an instruction.
+    Instructions,
+}
+
+impl Clock {
+    /// Instructions of so many ticks, the tick that was begun included.
+    fn instructions(self, ticks: u64) -> u64 {
+        match self {
+            Self::Kilohertz(kilohertz) => (ticks + 1) * 1_000_000 / kilohertz,
+            Self::Instructions => ticks + 1,
+        }
+    }
 }
 
 fn within(what: &str, found: u64, most: u64) -> Result<()> {
@@ -47,13 +62,13 @@ fn on(cpus: usize) -> String {
 }
 
 /// For the record: what a machine of this shape lends, and what calls take.
-fn footprint(device: &Device, samples: &[Sample], cpus: usize, kilohertz: u64) -> Result<()> {
+fn footprint(device: &Device, samples: &[Sample], cpus: usize, clock: Clock) -> Result<()> {
     for (name, kind) in [
         ("attach, call to return", SampleKind::AttachCall),
         ("detach, call to return", SampleKind::DetachCall),
     ] {
         let found = spread(samples, kind, None).context("the module took no sample")?;
-        let value = instructions(found.median, kilohertz);
+        let value = clock.instructions(found.median);
         tell(
             device,
             &format!("{name}, {}", on(cpus)),
@@ -80,13 +95,18 @@ fn footprint(device: &Device, samples: &[Sample], cpus: usize, kilohertz: u64) -
     Ok(())
 }
 
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(ticks_are_instructions: bool) -> Result<()> {
     let device = Device::open()?;
-    let kilohertz = device.info()?.tsc_khz;
-    ensure!(
-        (1..=1_000_000).contains(&kilohertz),
-        "a clock of {kilohertz} kHz counts no instructions: is this -icount shift=0?"
-    );
+    let clock = if ticks_are_instructions {
+        Clock::Instructions
+    } else {
+        let kilohertz = device.info()?.tsc_khz;
+        ensure!(
+            (1..=1_000_000).contains(&kilohertz),
+            "a clock of {kilohertz} kHz counts no instructions: is this -icount shift=0?"
+        );
+        Clock::Kilohertz(kilohertz)
+    };
     let cpus = machine::online()?.len();
     // The first trips fill caches of the kernel's.
     expect::round_trip(&device)?;
@@ -107,7 +127,7 @@ pub(crate) fn run() -> Result<()> {
                 SampleKind::DetachBlackout,
             ),
         ] {
-            let found = instructions(of(kind)?.maximum, kilohertz);
+            let found = clock.instructions(of(kind)?.maximum);
             tell(&device, what, INSTRUCTIONS, found, Some(BLACKOUT))?;
             within(what, found, BLACKOUT)?;
         }
@@ -116,7 +136,7 @@ pub(crate) fn run() -> Result<()> {
             ("the switch of an attach", SampleKind::AttachSwitch),
             ("the switch of a detach", SampleKind::DetachSwitch),
         ] {
-            let found = instructions(of(kind)?.median, kilohertz);
+            let found = clock.instructions(of(kind)?.median);
             tell(
                 &device,
                 &format!("{what}, {}", on(cpus)),
@@ -129,10 +149,12 @@ pub(crate) fn run() -> Result<()> {
     }
     expect::attach(&device)?;
     let calls = device.null_calls(0, NULL_CALLS)?;
-    footprint(&device, &samples, cpus, kilohertz)?;
+    footprint(&device, &samples, cpus, clock)?;
     expect::detach(&device)?;
     ensure!(calls.answered, "CPU 0 is no guest");
-    let mean = instructions(calls.ticks, kilohertz).div_ceil(u64::from(NULL_CALLS));
+    let mean = clock
+        .instructions(calls.ticks)
+        .div_ceil(u64::from(NULL_CALLS));
     if cpus == 1 {
         let what = "a null hypercall, mean of 1,000";
         tell(&device, what, INSTRUCTIONS, mean, NULL_CALL)?;
@@ -149,8 +171,9 @@ mod tests {
 
     #[test]
     fn a_slow_clock_counts_in_larger_steps() {
-        assert_eq!(instructions(0, 1_000_000), 1);
-        assert_eq!(instructions(21, 62_500), 352);
+        assert_eq!(Clock::Kilohertz(1_000_000).instructions(0), 1);
+        assert_eq!(Clock::Kilohertz(62_500).instructions(21), 352);
+        assert_eq!(Clock::Instructions.instructions(21), 22);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! page kept, ...) some check must notice. A mutant that nobody notices fails
 //! this suite; so does a check that complains about the sound Mercury.
 
-use super::{hole, instructions, residue};
+use super::{hole, instructions, nmi, residue};
 use crate::kernel_log::KernelLog;
 use crate::memory::Trend;
 use crate::probe::Probe;
@@ -15,6 +15,8 @@ use mercury_device::{AttachOptions, Device, Level};
 /// Enough for both kinds of passage (planted or not) from each CPU.
 const TRIPS: u64 = 8;
 const WORKLOAD_TRIPS: u64 = 60;
+/// Some land in each of the switches that are made meanwhile.
+const NMIS: u64 = 3_000;
 /// Few trips leave more noise than the suite `leak` has; the mutant loses 32 KiB.
 const LEAK_TRIPS: u64 = 80;
 const LOST_KIB_PER_TRIP: f64 = 24.0;
@@ -39,6 +41,9 @@ fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Opti
     if let Some(record) = records.iter().find(|record| record.level() == Level::Error) {
         return Ok(Some(format!("log: {}", record.sentence())));
     }
+    if let Some(found) = lost_nmis(device, probe)? {
+        return Ok(Some(format!("NMIs: {found}")));
+    }
     if let Some(found) = lost_memory(device)? {
         return Ok(Some(format!("leak: {found}")));
     }
@@ -55,6 +60,19 @@ fn complaint(device: &Device, probe: &Probe, log: &mut KernelLog) -> Result<Opti
         .alarms()?
         .first()
         .map(|line| format!("kernel log: {line}")))
+}
+
+/// The short form of the suite `nmi`, where NMIs can be lost and one CPU can send
+/// them to another.
+fn lost_nmis(device: &Device, probe: &Probe) -> Result<Option<String>> {
+    if !arch::may_lose_nmis()? || machine::online()?.len() < 2 {
+        return Ok(None);
+    }
+    probe.say("nmi on")?;
+    let said = nmi::one_storm(device, probe, NMIS);
+    probe.say("nmi off")?;
+    let said = said?;
+    Ok((said != nmi::NONE_LOST).then(|| format!("of {NMIS} {said}")))
 }
 
 /// The short form of the suite `leak`.
@@ -131,6 +149,14 @@ pub(crate) fn run(only: &[String]) -> Result<()> {
     }
     let mut unseen = Vec::new();
     let mut mutants = parameters::mutants()?;
+    let of_others = arch::mutants_of_others()?;
+    for name in of_others {
+        ensure!(
+            mutants.iter().any(|known| known == name),
+            "the module does not know the mutant {name}, which is another backend's"
+        );
+    }
+    mutants.retain(|name| !of_others.contains(&name.as_str()));
     mutants.retain(|name| only.is_empty() || only.contains(name));
     ensure!(
         !mutants.is_empty(),

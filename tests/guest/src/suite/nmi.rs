@@ -74,33 +74,44 @@ fn raise(probe: &Probe, count: u64, inside: bool) -> Result<()> {
     Ok(())
 }
 
+/// What the test module answers when each NMI was seen.
+pub(crate) const NONE_LOST: &str = "lost 0";
+
 /// NMIs from one CPU to the other, one after another, while that makes round
 /// trips: thousands of them in each, so that they arrive at every place of the
-/// switch. For two CPUs.
+/// switch. What the test module says of them.
+pub(crate) fn one_storm(device: &Device, probe: &Probe, number: u64) -> Result<String> {
+    thread::scope(|scope| -> Result<String> {
+        let raising = scope.spawn(|| -> Result<String> {
+            machine::pin(1)?;
+            probe.say(&format!("nmi storm 0 {number}"))
+        });
+        machine::pin(0)?;
+        while !raising.is_finished() {
+            device.attach(&AttachOptions::default())?;
+            device.detach()?;
+        }
+        machine::unpin()?;
+        let said = raising.join().map_err(|_| anyhow!("the storm panicked"))??;
+        Ok(said.trim().to_owned())
+    })
+}
+
+/// Many of them. For two CPUs.
 pub(crate) fn storm(count: u64) -> Result<()> {
+    const NUMBER: u64 = 20_000;
     let device = Device::open()?;
     let probe = Probe::load()?;
     let mut log = KernelLog::from_here()?;
     probe.say("nmi off")?;
     probe.say("nmi on")?;
     for trip in 1..=count {
-        let said = thread::scope(|scope| -> Result<String> {
-            let raising = scope.spawn(|| -> Result<String> {
-                machine::pin(1)?;
-                probe.say("nmi storm 0 20000")
-            });
-            machine::pin(0)?;
-            while !raising.is_finished() {
-                device.attach(&AttachOptions::default())?;
-                device.detach()?;
-            }
-            raising.join().map_err(|_| anyhow!("the storm panicked"))?
-        })?;
-        ensure!(said.trim() == "lost 0", "trip {trip}: {said}");
+        let said = one_storm(&device, &probe, NUMBER)?;
+        ensure!(said == NONE_LOST, "storm {trip}: {said}");
     }
     let counts = seen(&probe)?;
     probe.say("nmi off")?;
-    let raised = count * 20_000;
+    let raised = count * NUMBER;
     ensure!(
         counts.get(&0) == Some(&raised),
         "{raised} NMIs were raised; {counts:?} were seen"

@@ -78,7 +78,7 @@ pub(crate) struct Guest<'a> {
 
 /// Modules every guest has, if its kernel has them: KVM (the other user of
 /// SVM) and the MSR device.
-const USUAL_MODULES: [&str; 5] = ["kvm", "kvm-amd", "msr", "cpuid", "rtc-cmos"];
+const USUAL_MODULES: [&str; 6] = ["kvm", "kvm-amd", "kvm-intel", "msr", "cpuid", "rtc-cmos"];
 
 impl Guest<'_> {
     /// Writes the initramfs.

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! ARM64: EL2 missing or somebody else's.
 
+use super::Override;
 use anyhow::Result;
 use mercury_device::{Device, Requirement};
 
 /// Overridden value, requirement, errno if it is one that a caller relies on.
-pub(super) const OVERRIDES: &[(&str, Requirement, Option<i32>)] = &[
+pub(super) fn overrides() -> Result<&'static [Override]> {
+    Ok(OVERRIDES)
+}
+
+const OVERRIDES: &[Override] = &[
     ("has_el2=0", Requirement::Extension, Some(libc::ENODEV)),
     ("current_el=2", Requirement::Enabled, Some(libc::ENODEV)),
     ("stage2_granule=0", Requirement::Stage2, Some(libc::ENODEV)),

@@ -26,6 +26,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+/// A value put in the place of the one read, the requirement that then fails, and
+/// its errno if that is one that a caller relies on.
+type Override = (&'static str, Requirement, Option<i32>);
+
+/// What `mercury attach` says to the user of a kernel whose KVM takes the extension
+/// when it is loaded (Linux 6.12).
+const LATE_KVM: &str = "kvm.enable_virt_at_load=0";
+
 fn judge(
     device: &Device,
     name: &str,
@@ -52,7 +60,7 @@ fn attach(device: &Device) -> Result<Refused> {
 fn overridden(device: &Device) -> Result<usize> {
     let mut done = 0;
     let last = machine::online()?.last().copied().unwrap_or(0);
-    for &(value, requirement, errno) in arch::OVERRIDES {
+    for &(value, requirement, errno) in arch::overrides()? {
         for (text, cpu) in [
             (value.to_owned(), None),
             (format!("{value}@{last}"), Some(last)),
@@ -92,7 +100,11 @@ fn held_by_kvm(device: &Device) -> Result<usize> {
         Some(libc::EBUSY),
         &said,
     )?;
-    tool::refuses(&mut tool::mercury(&["attach"]), Requirement::Free)?;
+    let advice = tool::refuses(&mut tool::mercury(&["attach"]), Requirement::Free)?;
+    ensure!(
+        advice.contains(LATE_KVM),
+        "mercury attach does not name {LATE_KVM} while KVM holds the extension: {advice}"
+    );
     drop(machine);
     Ok(1)
 }
