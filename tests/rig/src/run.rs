@@ -34,6 +34,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let board = boot::asked(paths, arguments.board.as_deref(), arguments.arch)?;
     let arch = board.arch;
     let accel = boot::choose(arguments.accel, &board.backend)?;
+    let board = board.played_by(accel);
     let machine = Player::new(
         paths,
         &board,

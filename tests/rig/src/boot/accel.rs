@@ -40,23 +40,50 @@ pub(crate) fn choose(asked: Option<Accel>, backend: &Backend) -> Result<Accel> {
     if let Some(accel @ (Accel::Tcg | Accel::Bochs)) = asked {
         return Ok(accel);
     }
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let nested = backend
-        .nested
-        .as_ref()
-        .and_then(|file| fs::read_to_string(file).ok());
-    let opens = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .is_ok();
-    match (asked, usable(&cpuinfo, nested.as_deref(), opens, backend)) {
-        (_, Ok(())) => Ok(Accel::Kvm),
+    match (asked, by_kvm(backend)) {
+        (_, Ok(_)) => Ok(Accel::Kvm),
         (Some(Accel::Kvm), Err(reason)) => {
             bail!("ACCEL=kvm cannot serve: {reason}; ACCEL=tcg does without")
         }
         (_, Err(_)) => Ok(Accel::Tcg),
     }
+}
+
+/// The backend that this host's KVM hands down, if it is another one than the
+/// board's usual.
+pub(crate) fn handed_down(backend: &Backend) -> Option<&Backend> {
+    by_kvm(backend).ok().filter(|found| found.name != backend.name)
+}
+
+/// The first of a board's backends that this host's KVM hands down, or why none.
+fn by_kvm(backend: &Backend) -> Result<&Backend, String> {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let opens = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_ok();
+    let nested = |one: &Backend| {
+        let file = one.nested.as_ref()?;
+        fs::read_to_string(file).ok()
+    };
+    first_usable(backend, |one| {
+        usable(&cpuinfo, nested(one).as_deref(), opens, one)
+    })
+}
+
+fn first_usable(
+    backend: &Backend,
+    usable: impl Fn(&Backend) -> Result<(), String>,
+) -> Result<&Backend, String> {
+    let mut reasons = Vec::new();
+    for one in [backend].into_iter().chain(&backend.others) {
+        match usable(one) {
+            Ok(()) => return Ok(one),
+            Err(reason) => reasons.push(reason),
+        }
+    }
+    Err(reasons.join("; "))
 }
 
 fn usable(
@@ -104,7 +131,27 @@ mod tests {
             name: "svm".into(),
             cpu_flag: Some("svm".into()),
             nested: Some("/nested".into()),
+            cpu_features: Vec::new(),
+            others: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_host_of_the_other_maker_serves_too() {
+        let mut both = backend();
+        both.others.push(Backend {
+            name: "vmx".into(),
+            cpu_flag: Some("vmx".into()),
+            ..backend()
+        });
+        let on = |flags: &str| {
+            let found = first_usable(&both, |one| usable(flags, Some("Y"), true, one));
+            found.map(|backend| backend.name.clone())
+        };
+        assert_eq!(on("flags\t\t: fpu vmx"), Ok("vmx".into()));
+        assert_eq!(on("flags\t\t: fpu svm"), Ok("svm".into()));
+        let neither = on("flags\t\t: fpu").unwrap_err();
+        assert!(neither.contains("'svm'") && neither.contains("'vmx'"));
     }
 
     #[test]
@@ -119,6 +166,7 @@ mod tests {
             name: "el2".into(),
             cpu_flag: None,
             nested: None,
+            ..backend()
         };
         assert!(usable("flags\t\t: svm", Some("1"), true, &none).is_err());
     }

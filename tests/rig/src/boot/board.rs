@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The board: what kind of machine the guest gets, read from `boards/`.
 
+use super::accel::{self, Accel};
 use crate::arch::Arch;
 use crate::debian::Suite;
 use crate::device_tree::Rules;
@@ -138,6 +139,18 @@ fn console_alone() -> Vec<Port> {
 }
 
 impl Board {
+    /// The board as this accelerator plays it: by KVM with the extension that this
+    /// host hands down.
+    pub(crate) fn played_by(mut self, accel: Accel) -> Self {
+        if accel == Accel::Kvm
+            && let Some(other) = accel::handed_down(&self.backend)
+        {
+            self.qemu.cpu_features.clone_from(&other.cpu_features);
+            self.backend = other.clone();
+        }
+        self
+    }
+
     /// Whether the board leaves no choice about this.
     pub(crate) fn fixes(&self, what: &str) -> bool {
         self.qemu.fixed.iter().any(|fixed| fixed == what)
@@ -153,6 +166,12 @@ pub(crate) struct Backend {
     pub(crate) cpu_flag: Option<String>,
     /// The file that says whether KVM nests.
     pub(crate) nested: Option<PathBuf>,
+    /// CPU features that are added for this one instead of QEMU's usual ones.
+    #[serde(default)]
+    pub(crate) cpu_features: Vec<String>,
+    /// What hosts of other makers hand down.
+    #[serde(default)]
+    pub(crate) others: Vec<Backend>,
 }
 
 /// The board that stands for an architecture.

@@ -17,7 +17,7 @@ pub(crate) use system::Ran;
 
 use crate::arch::Arch;
 use crate::arguments;
-use crate::boot::Accel;
+use crate::boot::{self, Accel};
 use crate::paths::Paths;
 use crate::record;
 use crate::terminal::remark;
@@ -44,6 +44,7 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
         host::run(paths, &arguments.archs(), &mut report)?;
         recordings(paths, &mut report);
     }
+    let rows = without_kvm(paths, arguments, rows, &mut report)?;
     if !rows.is_empty() {
         system::run(paths, arguments, &rows, &skips, &mut report)?;
     }
@@ -94,6 +95,33 @@ fn since_make_began() -> Duration {
                 .ok()
         })
         .unwrap_or_default()
+}
+
+/// Where KVM was asked for and cannot serve, the rows of that instruction set are
+/// skipped, with the reason; the others.
+fn without_kvm(
+    paths: &Paths,
+    arguments: &arguments::Test,
+    mut rows: Vec<Row>,
+    report: &mut Report,
+) -> Result<Vec<Row>> {
+    if arguments.accel != Some(Accel::Kvm) {
+        return Ok(rows);
+    }
+    for arch in arguments.archs() {
+        let board = boot::asked(paths, None, Some(arch))?;
+        let Err(reason) = boot::choose(arguments.accel, &board.backend) else {
+            continue;
+        };
+        let count = rows.iter().filter(|row| row.arch == arch).count() as u64;
+        rows.retain(|row| row.arch != arch);
+        if count > 0 {
+            let fate = Fate::Skipped(format!("{reason:#}"));
+            let name = format!("{count} rows for {arch}");
+            report.add(&name, count, fate, Duration::ZERO, None);
+        }
+    }
+    Ok(rows)
 }
 
 /// The rows of the tier and instruction set, or those of one name or suite

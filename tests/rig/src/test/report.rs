@@ -72,7 +72,7 @@ impl Report {
         let (word, reason) = match &fate {
             Fate::Passed => (judged("passed ", true), ""),
             Fate::Failed(reason) => (judged("FAILED ", false), reason.as_str()),
-            Fate::Skipped(reason) => ("skipped".to_owned(), reason.as_str()),
+            Fate::Skipped(reason) => ("SKIPPED".to_owned(), reason.as_str()),
         };
         let beside = budget.map_or(String::new(), |budget| format!(" of {budget:>4} s"));
         println!("{word} {name:<32} {seconds:>7.1} s{beside}  {reason}");
