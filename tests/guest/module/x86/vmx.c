@@ -62,10 +62,13 @@ static void ne(struct job *job)
 	job->faults += read_cr0_raw() != before;
 }
 
+/* Without CR4.OSXSAVE XGETBV is undefined, and so is XSETBV, whatever it writes. */
 static u64 xcr0(void)
 {
 	u32 low, high;
 
+	if (!(read_cr4_raw() & X86_CR4_OSXSAVE))
+		return 1;
 	asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 	return (u64)high << 32 | low;
 }

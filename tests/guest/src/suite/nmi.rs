@@ -92,7 +92,9 @@ pub(crate) fn one_storm(device: &Device, probe: &Probe, number: u64) -> Result<S
             device.detach()?;
         }
         machine::unpin()?;
-        let said = raising.join().map_err(|_| anyhow!("the storm panicked"))??;
+        let said = raising
+            .join()
+            .map_err(|_| anyhow!("the storm panicked"))??;
         Ok(said.trim().to_owned())
     })
 }

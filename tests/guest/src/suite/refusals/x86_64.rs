@@ -78,9 +78,7 @@ pub(super) fn taken(device: &Device) -> Result<usize> {
     for &cpu in &cpus {
         probe.say(&format!("take {cpu} 1"))?;
         let said = attach(device);
-        let left = probe
-            .ask(&format!("state {cpu}"))?
-            .number(mark.register)?;
+        let left = probe.ask(&format!("state {cpu}"))?.number(mark.register)?;
         probe.say(&format!("take {cpu} 0"))?;
         let said = said.with_context(|| format!("{name} set on CPU {cpu}"))?;
         judge(
