@@ -94,6 +94,10 @@ events! {
     MemoryType = 30, Warning, "MTRR {0} was set to {1}: the nested map keeps the memory types of the attach until the next one";
     /// FEATURE_CONTROL was open.
     FeatureLocked = 31, Warning, "firmware had left FEATURE_CONTROL open: locked with VMX allowed, until the next reset";
+    /// INIT came to a guest.
+    Initialized = 32, Information, "cpu got INIT as guest, and waits to be started";
+    /// SIPI came to a guest.
+    Started = 33, Information, "cpu was started as guest by SIPI, at page {0}";
     /// The guest does not come on.
     Standstill = 21, Error, "the guest stands still: exit {0} at {1} for {2}, over and over ({3}, {4}); the machine is reset";
     /// Memory that is about to be used was mapped.

@@ -80,6 +80,16 @@ pub fn entry_failed() -> bool {
     why() & reason::ENTRY_FAILED != 0
 }
 
+/// What became of a write to a control register.
+enum Written {
+    /// It is done.
+    Done,
+    /// The CPU carries it out when the instruction runs again.
+    Again,
+    /// It faults.
+    Refused,
+}
+
 /// One exit of one CPU.
 struct Exit<'a, P: Policy> {
     area: &'a mut Area<P::Cpu>,
@@ -175,11 +185,14 @@ impl<P: Policy> Exit<'_, P> {
             }
             reason::INIT => {
                 self.count(Reason::Other);
+                self.record(Event::Initialized, [0; 5]);
                 initialize::initialize(&mut self.area.registers, self.area.vmx.masks);
             }
             reason::SIPI => {
                 self.count(Reason::Other);
-                initialize::start(field::read(ro::EXIT_QUALIFICATION));
+                let page = field::read(ro::EXIT_QUALIFICATION) & 0xff;
+                self.record(Event::Started, [page, 0, 0, 0, 0]);
+                initialize::start(page);
             }
             reason::MONITOR_TRAP => {
                 self.count(Reason::Interrupt);
@@ -356,44 +369,51 @@ impl<P: Policy> Exit<'_, P> {
         };
         // Bits 4 and 5: 0 is a MOV to the register. CLTS and LMSW do not reach
         // the bits in question.
-        let done = match (how & 15, how >> 4 & 3) {
+        let written = match (how & 15, how >> 4 & 3) {
             (0, 0) => self.write_cr0(value),
             (4, 0) => self.write_cr4(value),
-            _ => false,
+            _ => Written::Refused,
         };
-        if done {
-            self.skip_this();
-        } else {
-            event::inject(event::PROTECTION);
+        match written {
+            Written::Done => self.skip_this(),
+            Written::Again => {}
+            Written::Refused => event::inject(event::PROTECTION),
         }
     }
 
-    fn write_cr0(&mut self, value: u64) -> bool {
-        /// PE and PG: the mode is not changed in the same breath.
+    /// Linux starts a CPU with one write that sets NE and turns paging, and with it
+    /// long mode, on. All of that the CPU knows best: the shadow gets the guest's
+    /// word for the bits that it does not own, and the same instruction, run again,
+    /// differs from it in nothing.
+    fn write_cr0(&mut self, value: u64) -> Written {
+        /// PE and PG.
         const MODE: u64 = 1 | 1 << 31;
         let old = field::read(guest::CR0);
-        if (value ^ old) & MODE != 0 || value >> 32 != 0 {
-            return false;
+        if value >> 32 != 0 {
+            return Written::Refused;
         }
         field::write(control::CR0_READ_SHADOW, value);
+        if (value ^ old) & MODE != 0 {
+            return Written::Again;
+        }
         field::write(guest::CR0, value | self.area.vmx.masks[0]);
-        true
+        Written::Done
     }
 
-    fn write_cr4(&mut self, value: u64) -> bool {
+    fn write_cr4(&mut self, value: u64) -> Written {
         const PCIDE: u64 = 1 << 17;
         let may = instruction::read_known_msr(x86::msr::IA32_VMX_CR4_FIXED1);
         let old = field::read(guest::CR4);
         let tagged = value & !old & PCIDE != 0 && field::read(guest::CR3) & 0xfff != 0;
         if value & !may != 0 || tagged {
-            return false;
+            return Written::Refused;
         }
         self.record(Event::RegisterKept, [4, value, 0, 0, 0]);
         field::write(control::CR4_READ_SHADOW, value);
         field::write(guest::CR4, value | self.area.vmx.masks[1]);
         // The instruction would have dropped translations.
         operation::forget(self.area.vmx.pointer);
-        true
+        Written::Done
     }
 
     fn nested_fault(&mut self) {

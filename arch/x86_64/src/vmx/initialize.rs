@@ -73,10 +73,12 @@ pub fn initialize(registers: &mut Registers, masks: [u64; 2]) {
     write(control::VMENTRY_CONTROLS, entry & !LONG_MODE_GUEST);
 }
 
-/// Starts it where the SIPI's vector says.
-pub fn start(vector: u64) {
-    let vector = vector & 0xff;
-    field::CS.write(segment((vector << 8) as u16, vector << 12, 0x9b));
+/// Starts it at a page below 1 MiB, the SIPI's vector.
+pub fn start(page: u64) {
+    field::CS.write(segment((page << 8) as u16, page << 12, 0x9b));
     write(guest::RIP, 0);
     write(guest::ACTIVITY_STATE, 0);
+    // While it waited, SMIs and NMIs were blocked, which the exit has noted; a CPU
+    // that starts blocks none, and an entry with SMIs blocked would fail (26.3.1.5).
+    write(guest::INTERRUPTIBILITY_STATE, 0);
 }
