@@ -96,6 +96,9 @@ enum Suite {
     },
     /// Every failure point of an attach: everything is undone
     Inject,
+    /// INIT and SIPI to a guest (VMX); may leave the machine fit for a reset only
+    #[cfg(target_arch = "x86_64")]
+    Init,
     /// NMIs from outside during round trips: none lost, none twice
     Nmi {
         /// How many
@@ -192,6 +195,8 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Refusals { lockdown: false } => suite::refusals::run(),
         Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),
         Suite::Inject => suite::inject::run(),
+        #[cfg(target_arch = "x86_64")]
+        Suite::Init => suite::init::run(),
         Suite::Nmi {
             count, storm: true, ..
         } => suite::nmi::storm(count),

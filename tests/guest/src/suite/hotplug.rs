@@ -53,45 +53,6 @@ fn comes_back(device: &Device, cpu: u32) -> Result<()> {
     expect::proven(device, ProofVerdict::Native)
 }
 
-/// Goes down as a guest, which Mercury never lets happen by itself, and so meets
-/// INIT and SIPI: it waits, begins in real mode where Linux says, and is a guest
-/// all the while.
-#[cfg(target_arch = "x86_64")]
-fn init_and_sipi(device: &Device, cpu: u32) -> Result<()> {
-    if crate::arch::backend()? != crate::arch::Backend::Vmx {
-        return Ok(());
-    }
-    expect::attach(device)?;
-    let others = |status: &CpuStatus| status.exits.of(mercury_device::ExitReason::Other);
-    let before = cpu_status(device, cpu)?;
-    let set = parameters::set("inject", &format!("stay@{cpu}"))?;
-    let down = machine::set_online(cpu, false);
-    drop(set);
-    down?;
-    machine::set_online(cpu, true)?;
-    expect::attached(device).with_context(|| format!("CPU {cpu} after INIT and SIPI"))?;
-    let now = cpu_status(device, cpu)?;
-    ensure!(
-        now.entries == before.entries && others(&now) >= others(&before) + 2,
-        "CPU {cpu} went down as a guest: it counts {} entries more (0 expected) and {} exits more for INIT and SIPI (2 expected)",
-        now.entries - before.entries,
-        others(&now) - others(&before)
-    );
-    println!(
-        "hotplug: CPU {cpu} came back as the guest that it was, by {} exits for INIT, SIPI and CR0",
-        others(&now) - others(&before)
-    );
-    expect::proven(device, ProofVerdict::Guest)?;
-    expect::detach(device)?;
-    expect::proven(device, ProofVerdict::Native)
-}
-
-/// There is no such thing.
-#[cfg(not(target_arch = "x86_64"))]
-fn init_and_sipi(_: &Device, _: u32) -> Result<()> {
-    Ok(())
-}
-
 /// Offline at attach, and at detach.
 fn was_away(device: &Device, cpu: u32) -> Result<()> {
     machine::set_online(cpu, false)?;
@@ -229,7 +190,6 @@ pub(crate) fn run() -> Result<()> {
         was_away(&device, cpu)?;
         if parameters::need_testing().is_ok() {
             cannot_enter(&device, cpu)?;
-            init_and_sipi(&device, cpu)?;
         }
         workload.still_right()?;
     }

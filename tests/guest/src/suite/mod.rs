@@ -8,6 +8,8 @@ pub(crate) mod hot_add;
 pub(crate) mod hotplug;
 pub(crate) mod idle;
 pub(crate) mod images;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod init;
 pub(crate) mod inject;
 pub(crate) mod instructions;
 pub(crate) mod kvm_busy;
