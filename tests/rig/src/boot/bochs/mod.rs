@@ -21,6 +21,7 @@ use crate::kernel::Kernel;
 use crate::paths::Paths;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -47,6 +48,8 @@ struct Settings {
     console: String,
     channel: String,
     parameters: String,
+    /// More of them, by CPU model.
+    parameters_of: BTreeMap<String, String>,
 }
 
 /// A machine that is fully decided.
@@ -164,9 +167,13 @@ impl Bochs {
 
     fn parameters(&self) -> String {
         let settings = &self.board.bochs;
+        let of_model = settings.parameters_of.get(&self.cpu);
         format!(
-            "console={},115200 panic=-1 {} {}",
-            settings.console, settings.parameters, self.append
+            "console={},115200 panic=-1 {} {} {}",
+            settings.console,
+            settings.parameters,
+            of_model.map_or("", String::as_str),
+            self.append
         )
     }
 
@@ -270,6 +277,19 @@ mod tests {
         };
         assert_eq!(of("corei7_haswell_4770"), "vmx");
         assert_eq!(of("ryzen"), "svm");
+    }
+
+    #[test]
+    fn a_model_gets_what_it_alone_needs() {
+        let of = |cpu: &str| {
+            let wishes = Wishes {
+                cpu: Some(cpu.into()),
+                ..Wishes::default()
+            };
+            bochs(&wishes).unwrap().parameters()
+        };
+        assert!(of("ryzen").contains("clearcpuid=221"));
+        assert!(!of("corei7_haswell_4770").contains("clearcpuid"));
     }
 
     #[test]
