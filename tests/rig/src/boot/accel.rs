@@ -52,7 +52,9 @@ pub(crate) fn choose(asked: Option<Accel>, backend: &Backend) -> Result<Accel> {
 /// The backend that this host's KVM hands down, if it is another one than the
 /// board's usual.
 pub(crate) fn handed_down(backend: &Backend) -> Option<&Backend> {
-    by_kvm(backend).ok().filter(|found| found.name != backend.name)
+    by_kvm(backend)
+        .ok()
+        .filter(|found| found.name != backend.name)
 }
 
 /// The first of a board's backends that this host's KVM hands down, or why none.
