@@ -124,6 +124,9 @@ enum Suite {
         /// Only these
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// No search for a leak, fewer round trips
+        #[arg(long)]
+        brief: bool,
     },
     /// Many round trips: free memory shows no slope
     Leak {
@@ -203,7 +206,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Nmi { count, inside, .. } => suite::nmi::run(count, inside),
         Suite::Hotplug => suite::hotplug::run(),
         Suite::SleepRace { count } => suite::sleep_race::run(count),
-        Suite::Mutants { only } => suite::mutants::run(&only),
+        Suite::Mutants { only, brief } => suite::mutants::run(&only, brief),
         Suite::HotAdd { mib, too_much } => suite::hot_add::run(mib, too_much),
         Suite::Tool => suite::tool::run(),
         Suite::OnDemand => suite::on_demand::run(),
