@@ -136,6 +136,12 @@ impl Counts {
         *self.0.entry(name).or_default() += 1;
     }
 
+    pub(crate) fn merge(&mut self, other: &Self) {
+        for (name, count) in &other.0 {
+            *self.0.entry(name).or_default() += count;
+        }
+    }
+
     pub(crate) fn of(&self, name: &str) -> u64 {
         self.0.get(name).copied().unwrap_or(0)
     }

@@ -85,7 +85,8 @@ impl KernelLog {
     }
 }
 
-fn is_alarm(line: &str) -> bool {
+/// Whether a message is one.
+pub(crate) fn is_alarm(line: &str) -> bool {
     ALARMS.iter().any(|alarm| line.contains(alarm))
 }
 

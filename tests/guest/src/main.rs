@@ -21,7 +21,9 @@ mod parameters;
 mod probe;
 mod rig;
 mod suite;
+mod ticks;
 mod tool;
+mod torture;
 #[cfg(target_arch = "aarch64")]
 mod window;
 mod workload;
@@ -147,6 +149,8 @@ enum Suite {
     Tool,
     /// Addresses that iomem does not name, touched while attached
     OnDemand,
+    /// Attach and detach while all that may happen happens, drawn from a seed
+    Torture(torture::Options),
     /// An attached, idle machine: no exits
     Idle {
         /// How long
@@ -211,6 +215,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Tool => suite::tool::run(),
         Suite::OnDemand => suite::on_demand::run(),
         Suite::Leak { count } => suite::leak::run(count),
+        Suite::Torture(options) => torture::run(&options),
         Suite::Idle { seconds } => suite::idle::run(seconds),
         Suite::KvmGuest => suite::kvm_busy::guest(),
         Suite::Switcher => suite::sleep_race::switcher(),

@@ -7,13 +7,10 @@
 //! ARM's counter is one for the whole machine, so there each reading must also
 //! be later than all that any CPU had finished before: a CPU whose offset
 //! jumped forward is found by the others.
-#![expect(
-    unsafe_code,
-    reason = "reading the counter is an intrinsic or assembly"
-)]
 
 use super::Stop;
 use crate::machine;
+use crate::ticks;
 use anyhow::{Result, anyhow, ensure};
 use nix::sched::sched_getcpu;
 use nix::time::{ClockId, clock_gettime};
@@ -30,23 +27,6 @@ const SHARED: bool = cfg!(target_arch = "aarch64");
 /// The latest reading of all CPUs.
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-#[cfg(target_arch = "x86_64")]
-fn ticks() -> u64 {
-    use core::arch::x86_64::{_mm_lfence, _rdtsc};
-    // SAFETY: SSE2 is part of x86-64; orders the two readings around it.
-    unsafe { _mm_lfence() };
-    // SAFETY: Linux lets user mode read the counter.
-    unsafe { _rdtsc() }
-}
-
-#[cfg(target_arch = "aarch64")]
-fn ticks() -> u64 {
-    let value;
-    // SAFETY: Linux lets user mode read the counter.
-    unsafe { core::arch::asm!("isb", "mrs {}, cntvct_el0", out(reg) value, options(nostack)) };
-    value
-}
-
 fn watch(cpu: u32, stop: Stop) -> Result<u64> {
     // A CPU that went offline meanwhile: then this thread runs anywhere.
     let _ = machine::pin(cpu);
@@ -57,7 +37,7 @@ fn watch(cpu: u32, stop: Stop) -> Result<u64> {
         for _ in 0..READINGS {
             let before = sched_getcpu()?;
             let latest = LATEST.load(Ordering::SeqCst);
-            let now = ticks();
+            let now = ticks::now();
             LATEST.fetch_max(now, Ordering::SeqCst);
             ensure!(
                 !SHARED || now >= latest,
