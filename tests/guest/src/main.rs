@@ -162,6 +162,9 @@ enum Suite {
     /// Attaches and detaches until its standard input ends
     #[command(hide = true)]
     Switcher,
+    /// A process that disturbs
+    #[command(hide = true, subcommand)]
+    TortureChild(torture::child::Kind),
     /// One worker of the workload; ends when its standard input does
     #[command(hide = true)]
     Worker {
@@ -216,6 +219,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::OnDemand => suite::on_demand::run(),
         Suite::Leak { count } => suite::leak::run(count),
         Suite::Torture(options) => torture::run(&options),
+        Suite::TortureChild(kind) => torture::child::run(&kind),
         Suite::Idle { seconds } => suite::idle::run(seconds),
         Suite::KvmGuest => suite::kvm_busy::guest(),
         Suite::Switcher => suite::sleep_race::switcher(),

@@ -9,23 +9,30 @@
 #include <linux/cpu.h>
 #include <linux/errno.h>
 #include <linux/kernel.h>
+#include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/smp.h>
 #include <linux/string.h>
 #include <asm/apic.h>
 #include <asm/irq_vectors.h>
 #include <asm/nmi.h>
+#include <asm/tsc.h>
 
 #include "arch.h"
 #include "mercury_test.h"
 
 static DEFINE_PER_CPU(u64, seen);
 static DEFINE_PER_CPU(u32, wiring);
+/* An NMI of ours is on its way here; when the last one of any kind came. */
+static DEFINE_PER_CPU(u32, expected);
+static DEFINE_PER_CPU(u64, latest);
 static bool counting;
 
 static int count(unsigned int kind, struct pt_regs *registers)
 {
 	this_cpu_inc(seen);
+	this_cpu_write(latest, rdtsc_ordered());
+	this_cpu_write(expected, 0);
 	return NMI_HANDLED;
 }
 
@@ -86,6 +93,46 @@ static unsigned int storm(int cpu, unsigned int number)
 	return lost;
 }
 
+/*
+ * One NMI after another to each CPU, this one last, the next as soon as the last
+ * was seen. How many were sent and seen, and the moment of each that was.
+ */
+static void burst(struct answer *answer, unsigned int number)
+{
+	u64 sent = 0, received = 0;
+	u64 *moments = kvmalloc_array(number, nr_cpu_ids * sizeof(*moments), GFP_KERNEL);
+
+	if (!moments)
+		return;
+	while (number--) {
+		int cpu, turn, self;
+
+		cpus_read_lock();
+		self = get_cpu();
+		for (turn = 0; turn < 2; turn++)
+			for_each_online_cpu(cpu) {
+				u64 patience = 20000000;
+
+				if ((cpu == self) != turn)
+					continue;
+				WRITE_ONCE(per_cpu(expected, cpu), 1);
+				sent++;
+				apic->send_IPI(cpu, NMI_VECTOR);
+				while (READ_ONCE(per_cpu(expected, cpu)) && --patience)
+					cpu_relax();
+				if (patience)
+					moments[received++] = READ_ONCE(per_cpu(latest, cpu));
+			}
+		put_cpu();
+		cpus_read_unlock();
+		cond_resched();
+	}
+	answer_add(answer, "sent %llu seen %llu\n", sent, received);
+	for (sent = 0; sent < received; sent++)
+		answer_add(answer, "%llu\n", moments[sent]);
+	kvfree(moments);
+}
+
 int command_nmi(const char *words, struct answer *answer)
 {
 	int cpu;
@@ -102,6 +149,19 @@ int command_nmi(const char *words, struct answer *answer)
 		if (sscanf(words + 6, "%d %u", &cpu, &number) != 2 || !cpu_online(cpu))
 			return -EINVAL;
 		answer_add(answer, "lost %u\n", storm(cpu, number));
+		return 0;
+	}
+	if (!strncmp(words, "burst ", 6)) {
+		unsigned int number;
+
+		if (kstrtouint(words + 6, 10, &number) || !counting || number < 1 || number > 100)
+			return -EINVAL;
+		burst(answer, number);
+		return 0;
+	}
+	if (!strcmp(words, "latest")) {
+		/* Of the first CPU, where the monitor's arrive: how many, the last one's moment. */
+		answer_add(answer, "seen %llu\nlatest %llu\n", per_cpu(seen, 0), per_cpu(latest, 0));
 		return 0;
 	}
 	if (!strcmp(words, "raise")) {

@@ -19,10 +19,12 @@
 //! A line for each round is printed as it ends; with a seed and an emulator that
 //! counts instructions all lines are the same in every run.
 
+pub(crate) mod child;
 mod disturbance;
 mod gaps;
 mod noise;
 mod order;
+mod pages;
 mod report;
 mod rounds;
 mod switches;
@@ -88,7 +90,11 @@ impl Options {
             ensure!(
                 KINDS.iter().any(|kind| kind.name == name),
                 "there is no disturbance '{name}'; there are {}",
-                KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ")
+                KINDS
+                    .iter()
+                    .map(|kind| kind.name)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             );
         }
         Ok(())
@@ -114,7 +120,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     options.check()?;
     let device = Device::open()?;
     let tsc_khz = device.info()?.tsc_khz;
-    ensure!(tsc_khz > 0, "the module does not know how fast its clock is");
+    ensure!(
+        tsc_khz > 0,
+        "the module does not know how fast its clock is"
+    );
     expect::native(&device)?;
     drop(device);
     let place = Place {

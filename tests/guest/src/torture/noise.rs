@@ -78,7 +78,10 @@ mod tests {
         let oom = "eater invoked oom-killer: gfp_mask=0x140dca";
         assert!(alarms(&[oom, "Call Trace:"]).is_empty());
         assert_eq!(alarms(&[oom, "Call Trace:", "Call Trace:"]).len(), 1);
-        assert_eq!(alarms(&[oom, "BUG: Bad page state", "Call Trace:"]).len(), 1);
+        assert_eq!(
+            alarms(&[oom, "BUG: Bad page state", "Call Trace:"]).len(),
+            1
+        );
     }
 
     #[test]

@@ -54,7 +54,10 @@ impl Report {
     }
 
     fn print_text(&self, players: &[Player]) {
-        println!("{:<16} {:>8} {:>8} {:>8}", "disturbance", "acts", "amid", "refused");
+        println!(
+            "{:<16} {:>8} {:>8} {:>8}",
+            "disturbance", "acts", "amid", "refused"
+        );
         for player in players {
             let (name, acts) = (player.kind.name, self.acts(player.kind.name));
             println!(

@@ -205,7 +205,10 @@ impl<'a> Rounds<'a> {
     fn round(&self, order: &Order, round: &Round) -> Result<Played> {
         let company = self.company(round);
         let signs = Signs::default();
-        let excuses: Vec<Excuse> = company.iter().filter_map(|player| player.kind.excuse).collect();
+        let excuses: Vec<Excuse> = company
+            .iter()
+            .filter_map(|player| player.kind.excuse)
+            .collect();
         let (traveller, acted) = thread::scope(|scope| -> Result<_> {
             let threads: Vec<_> = company
                 .iter()

@@ -103,7 +103,13 @@ mod tests {
     #[test]
     fn touching_counts_and_passing_by_does_not() {
         let switches = [span(10, 20), span(40, 50)];
-        let what = [span(5, 9), span(5, 10), span(15, 15), span(21, 39), span(0, 99)];
+        let what = [
+            span(5, 9),
+            span(5, 10),
+            span(15, 15),
+            span(21, 39),
+            span(0, 99),
+        ];
         assert_eq!(in_the_middle(&what, &switches), 3);
     }
 }

@@ -6,8 +6,25 @@
 //! once, by an error. One that this machine cannot have says why, and is left
 //! out by name.
 
+mod affinity;
+mod asking;
+mod backtrace;
 mod compaction;
+mod forks;
+mod ftrace;
+mod hotplug;
+mod huge_pages;
+mod kprobes;
+mod merging;
+mod modules;
+mod monitor_nmi;
+mod nmi;
+mod out_of_memory;
+mod rival;
+mod sleep;
 mod time;
+mod unload;
+mod victim;
 
 use super::switches::Span;
 use crate::probe::Probe;
@@ -87,6 +104,24 @@ impl Kind {
 pub(super) const KINDS: &[Kind] = &[
     kind("compaction", compaction::prepare),
     kind("time", time::prepare),
+    kind("hot-plug", hotplug::prepare),
+    kind("backtrace", backtrace::prepare),
+    kind("nmi", nmi::prepare),
+    kind("monitor-nmi", monitor_nmi::prepare),
+    kind("kprobes", kprobes::prepare),
+    kind("ftrace", ftrace::prepare),
+    kind("modules", modules::prepare),
+    kind("huge-pages", huge_pages::prepare),
+    kind("merging", merging::prepare),
+    kind("affinity", affinity::prepare),
+    kind("asking", asking::prepare),
+    kind("forks", forks::prepare),
+    kind("out-of-memory", out_of_memory::prepare).excusing(Excuse::TakesMemory),
+    kind("sleep", sleep::prepare).excusing(Excuse::Sleeps),
+    kind("rival", rival::prepare).excusing(Excuse::Meddles),
+    kind("killed", victim::prepare_kill).excusing(Excuse::Meddles),
+    kind("signalled", victim::prepare_signal).excusing(Excuse::Meddles),
+    kind("unload", unload::prepare).excusing(Excuse::Meddles),
 ];
 
 /// Ready.

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! Somebody who attaches and detaches is killed in the middle of a switch, or a
+//! signal goes into his call there.
+//!
+//! A switch is a hundredth of the call, so it is aimed: the victim says on a
+//! shared page when it begins a call, and how long after that the switch was in
+//! its last one; whoever kills spins until then.
+
+use super::{Act, Disturbance, Place, Prepared, cannot, ready};
+use crate::ticks;
+use crate::torture::child::{self, Page};
+use crate::torture::switches::Span;
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::sync::atomic::Ordering;
+use std::thread::{sleep, yield_now};
+use std::time::{Duration, Instant};
+
+/// Without an aim for so long, the victim never came to a switch: then blindly.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+struct Victim {
+    page: Page,
+    path: &'static str,
+    kills: bool,
+    blind: u64,
+    undone: u64,
+}
+
+/// Waits for a moment in the middle of a switch; false if there was none.
+fn aim(page: &Page, child: &mut Child, draw: &mut Rng) -> Result<bool> {
+    let start = Instant::now();
+    let detach = draw.bool();
+    let part = draw.u64(0..=100);
+    let call = page.call(detach);
+    while start.elapsed() < PATIENCE {
+        if let Some(status) = child.try_wait()? {
+            let mut said = String::new();
+            if let Some(output) = &mut child.stdout {
+                std::io::Read::read_to_string(output, &mut said)?;
+            }
+            anyhow::bail!("a victim ended by itself with {status}: {}", said.trim());
+        }
+        let ends = call.switch_ends.load(Ordering::SeqCst);
+        let begun = call.begun.load(Ordering::SeqCst);
+        if ends == 0 || begun == 0 {
+            yield_now();
+            continue;
+        }
+        let begins = call.switch_begins.load(Ordering::SeqCst).min(ends);
+        let at = begun + begins + (ends - begins) * part / 100;
+        if ticks::now() > at {
+            yield_now();
+            continue;
+        }
+        while ticks::now() < at && call.begun.load(Ordering::Relaxed) == begun {
+            core::hint::spin_loop();
+        }
+        if call.begun.load(Ordering::SeqCst) == begun {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn send(child: &Child, signal: Signal) -> Result<Span> {
+    let begin = ticks::now();
+    kill(Pid::from_raw(child.id() as i32), signal).context("sending a signal")?;
+    Ok(Span {
+        begin,
+        end: ticks::now(),
+    })
+}
+
+impl Disturbance for Victim {
+    fn act(&mut self, draw: &mut Rng) -> Result<Act> {
+        self.page.forget();
+        let mut child = child::start(&["victim", self.path])?;
+        let mut moments = Vec::new();
+        let signals = if self.kills { 0 } else { draw.u64(5..=15) };
+        for _ in 0..signals {
+            self.blind += u64::from(!aim(&self.page, &mut child, draw)?);
+            moments.push(send(&child, Signal::SIGUSR1)?);
+            // The handler runs, and another call begins.
+            sleep(Duration::from_millis(1));
+        }
+        if self.kills {
+            self.blind += u64::from(!aim(&self.page, &mut child, draw)?);
+            moments.push(send(&child, Signal::SIGKILL)?);
+        } else {
+            send(&child, Signal::SIGKILL)?;
+        }
+        let status = child.wait()?;
+        ensure!(
+            status.signal() == Some(libc::SIGKILL),
+            "a victim ended with {status}, and was not killed"
+        );
+        self.undone += self.page.undone().load(Ordering::SeqCst);
+        Ok(Act::At(moments))
+    }
+
+    fn finish(&mut self) -> Result<Option<String>> {
+        Ok(Some(format!(
+            "{} without an aim; {} attaches undone for a signal",
+            self.blind, self.undone
+        )))
+    }
+}
+
+fn prepare_one(place: &Place, path: &'static str, kills: bool) -> Prepared {
+    if place.cpus.len() < 2 {
+        return cannot("on one CPU nobody else runs in the middle of a switch");
+    }
+    ready(Victim {
+        page: Page::open(path)?,
+        path,
+        kills,
+        blind: 0,
+        undone: 0,
+    })
+}
+
+pub(super) fn prepare_kill(place: &Place) -> Prepared {
+    prepare_one(place, "/dev/shm/mercury-killed", true)
+}
+
+pub(super) fn prepare_signal(place: &Place) -> Prepared {
+    prepare_one(place, "/dev/shm/mercury-signalled", false)
+}
