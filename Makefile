@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run test check record image flash module tool kernel clean
+.PHONY: help setup setup-build run torture test check record image flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -57,6 +57,11 @@ help:
 	@echo "     HOST=1             the quick half: no guest"
 	@echo "     MATRIX=long        all rows of tests/matrix.toml"
 	@echo "     SUITE=name         only these rows"
+	@echo "make torture            attach and detach while all that may happen happens"
+	@echo "     SEED=7 MINUTES=2   the order of what happens; how long"
+	@echo "     TRIPS=300          round trips, at least"
+	@echo "     ONLY=a,b WITHOUT=c disturbances, by name"
+	@echo "     ICOUNT=1           two runs are alike"
 	@echo "make check              the same as make test HOST=1"
 	@echo "make record             lists what is recorded in docs/results"
 	@echo "     WHAT=figures       records it, and makes the docs' tables from it; goes on where it was"
@@ -80,6 +85,13 @@ setup-build:
 
 run: setup
 	@$(rig) run $(run_options)
+
+# What is shaped like a row of tests/matrix.toml is not said here.
+torture: setup
+	@$(rig) torture --arch '$(ARCH)' $(call option,ACCEL,--accel) $(call option,SEED,--seed) $(call option,MINUTES,--minutes) \
+		$(call option,TRIPS,--trips) $(call option,ONLY,--only) $(call option,WITHOUT,--without) $(call flag,JSON,--json) \
+		$(call option,SMP,--smp) $(call option,MEM,--memory) $(call option,CPU,--cpu) $(call option,KERNEL,--kernel) \
+		$(call flag,ICOUNT,--icount) --flavour '$(FLAVOUR)'
 
 test:
 	@began=$$(date +%s); for arch in $(test_archs); do \

@@ -41,6 +41,7 @@ all   any     qemu-system-data  /usr/share/qemu
 all   x86_64  seabios           /usr/share/seabios/bios.bin
 all   any     busybox-static    /bin/busybox
 all   any     kmod              /sbin/depmod
+all   any     e2fsprogs         /sbin/mkfs.ext4
 all   x86_64  kexec-tools       /sbin/kexec
 TABLE
     # What a few guests need and the others do not.

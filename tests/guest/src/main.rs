@@ -150,6 +150,7 @@ enum Suite {
     /// Addresses that iomem does not name, touched while attached
     OnDemand,
     /// Attach and detach while all that may happen happens, drawn from a seed
+    #[command(args_override_self = true)]
     Torture(torture::Options),
     /// An attached, idle machine: no exits
     Idle {

@@ -4,6 +4,7 @@
 
 use crate::arch::Arch;
 use crate::boot::Accel;
+use crate::guest::Need;
 use crate::product::Flavour;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -24,6 +25,8 @@ pub(crate) enum Task {
     Run(Box<Run>),
     /// Run the tests: host half, then the rows of tests/matrix.toml.
     Test(Test),
+    /// Run the suite `torture` in a guest shaped like its row in tests/matrix.toml.
+    Torture(Torture),
     /// Print the rows of tests/matrix.toml, and as JSON the jobs of a continuous
     /// integration as well.
     Matrix(Matrix),
@@ -107,6 +110,9 @@ pub(crate) struct Run {
     /// A module of the kernel that the guest shall have beyond the usual.
     #[arg(long)]
     pub(crate) module: Vec<String>,
+    /// Something that the guest shall have beyond the usual.
+    #[arg(long, value_enum)]
+    pub(crate) need: Vec<Need>,
     /// A guest without a sign of life for this long hangs.
     #[arg(long, default_value_t = 180)]
     pub(crate) quiet_seconds: u64,
@@ -116,6 +122,53 @@ pub(crate) struct Run {
     /// Arguments for the script.
     #[arg(last = true)]
     pub(crate) arguments: Vec<String>,
+}
+
+/// Options of `torture`.
+#[derive(Debug, Args)]
+pub(crate) struct Torture {
+    /// Instruction set of the guest.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: Arch,
+    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
+    #[arg(long, value_enum)]
+    pub(crate) accel: Option<Accel>,
+    /// Decides what happens in which order [default: another one each time].
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Minutes of the guest's, at least.
+    #[arg(long)]
+    pub(crate) minutes: Option<u64>,
+    /// Round trips, at least [default: the row's].
+    #[arg(long)]
+    pub(crate) trips: Option<u64>,
+    /// Only these disturbances.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// All but these disturbances.
+    #[arg(long)]
+    pub(crate) without: Option<String>,
+    /// The guest's report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// CPUs [default: the row's].
+    #[arg(long)]
+    pub(crate) smp: Option<u32>,
+    /// Memory, as QEMU's -m takes it [default: the row's].
+    #[arg(long)]
+    pub(crate) memory: Option<String>,
+    /// A whole QEMU -cpu string.
+    #[arg(long)]
+    pub(crate) cpu: Option<String>,
+    /// A Debian kernel package, or `backports`.
+    #[arg(long)]
+    pub(crate) kernel: Option<String>,
+    /// Count instructions instead of time: two runs are alike.
+    #[arg(long)]
+    pub(crate) icount: bool,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
 }
 
 /// Options of `test`.

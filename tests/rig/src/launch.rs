@@ -3,7 +3,8 @@
 
 use crate::boot::{self, Deadlines, Load, Outcome, Player, Ready};
 use crate::card;
-use crate::command::{pass_through, shown};
+use crate::command::{pass_through, shown, stdout_of};
+use crate::debian;
 use crate::guest::{Guest, Need, Screen, Task, Userland};
 use crate::kernel::Kernel;
 use crate::paths::Paths;
@@ -13,7 +14,11 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+/// What [`Need::Scratch`] makes, and how large it is, in MiB.
+const SCRATCH: &str = "scratch.img";
+const SCRATCH_MIB: u64 = 64;
 /// The initramfs in the run directory; QEMU is started there.
 const INITRAMFS: &str = "initramfs.cpio";
 
@@ -54,7 +59,7 @@ impl Launch<'_> {
         let ready = self.prepare(paths, folder)?;
         let outcome = boot::watch(ready, folder, limits, show);
         // Tens of megabytes that the next run makes again.
-        for made in [INITRAMFS, "vmlinuz", "disk.img"] {
+        for made in [INITRAMFS, SCRATCH, "vmlinuz", "disk.img"] {
             let _ = fs::remove_file(folder.join(made));
         }
         let _ = fs::remove_file(folder.join("monitor.sock"));
@@ -71,10 +76,13 @@ impl Launch<'_> {
             fs::remove_dir_all(folder).with_context(|| format!("emptying {}", folder.display()))?;
         }
         fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+        if self.needs.contains(&Need::Scratch) {
+            make_scratch(&folder.join(SCRATCH))?;
+        }
         let load = match &self.card {
             Some(boot) => Some(self.take_from_card(boot, folder)?),
             None => {
-                self.guest(paths).write(&folder.join(INITRAMFS))?;
+                self.guest(paths)?.write(&folder.join(INITRAMFS))?;
                 remark(&format!(
                     "Debian's {} on {}",
                     self.kernel.release,
@@ -112,8 +120,12 @@ impl Launch<'_> {
         })
     }
 
-    fn guest(&self, paths: &Paths) -> Guest<'_> {
-        Guest {
+    fn guest(&self, paths: &Paths) -> Result<Guest<'_>> {
+        let stress_ng = match self.needs.contains(&Need::StressNg) {
+            true => Some(debian::stress_ng(paths, self.kernel.arch)?),
+            false => None,
+        };
+        Ok(Guest {
             kernel: self.kernel,
             products: self.products,
             userland: self.userland,
@@ -123,8 +135,17 @@ impl Launch<'_> {
             screen: self.screen,
             with: self.with.clone(),
             needs: self.needs,
+            stress_ng,
             modules: self.modules,
             board_modules: self.machine.board_modules(),
-        }
+        })
     }
+}
+
+/// An empty file system on a disk of its own.
+fn make_scratch(path: &Path) -> Result<()> {
+    let file = fs::File::create(path).with_context(|| format!("creating {}", path.display()))?;
+    file.set_len(SCRATCH_MIB << 20)?;
+    stdout_of(Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(path))?;
+    Ok(())
 }

@@ -18,6 +18,7 @@
 //! - `launch`: from guest and machine to verdict
 //! - `run`, `test`: the two ways to use all that
 //! - `record`: results that are kept in docs/results
+//! - `torture`: a run that is shaped like a row of the tests
 //!
 //! docs/rig.md is for those who use it, docs/building.md for what it installs.
 
@@ -38,6 +39,7 @@ mod record;
 mod run;
 mod terminal;
 mod test;
+mod torture;
 
 use anyhow::Result;
 use arguments::{Arguments, Kernel, Part, Task};
@@ -59,6 +61,7 @@ fn act(task: Task) -> Result<u8> {
     let paths = Paths::find()?;
     match task {
         Task::Run(arguments) => return run::run(&paths, &arguments),
+        Task::Torture(arguments) => return torture::torture(&paths, &arguments),
         Task::Test(arguments) => return test::test(&paths, &arguments),
         Task::Record(arguments) => return record::record(&paths, &arguments),
         Task::Matrix(arguments) => test::print(&paths, &arguments)?,

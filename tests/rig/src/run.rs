@@ -66,11 +66,10 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     } else {
         product::build(paths, &kernel, arguments.flavour)?
     };
-    let needs: &[Need] = if userland.kexec().is_some() {
-        &[Need::Kexec]
-    } else {
-        &[]
-    };
+    let mut needs = arguments.need.clone();
+    if userland.kexec().is_some() {
+        needs.push(Need::Kexec);
+    }
     let launch = Launch {
         machine: &machine,
         kernel: &kernel,
@@ -80,7 +79,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         task: task(arguments),
         screen: screen(),
         with: arguments.with.clone(),
-        needs,
+        needs: &needs,
         modules: &arguments.module,
     };
     if arguments.interactive {

@@ -42,6 +42,7 @@ use noise::Noise;
 use order::Order;
 use report::Report;
 use rounds::{Player, Rounds};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -114,6 +115,17 @@ fn prepare(options: &Options, place: &Place, report: &mut Report) -> Result<Vec<
         }
     }
     Ok(players)
+}
+
+/// Loads a module of the kernel's with those that it needs.
+fn modprobe(name: &str) -> Result<()> {
+    let output = Command::new("modprobe").arg(name).output()?;
+    ensure!(
+        output.status.success(),
+        "modprobe {name}: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {

@@ -176,6 +176,7 @@ fn contents(
         screen: Screen::default(),
         with: None,
         needs: &[],
+        stress_ng: None,
         modules: &[],
         board_modules: &linux.modules,
     };

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a guest of another instruction set needs from Debian where this
 //! machine's own files do not serve: busybox and kexec, and Rust's standard
-//! library to link Mercury's programs with.
+//! library to link Mercury's programs with. And stress-ng, which no machine needs
+//! to have installed.
 
 use super::apt::{Apt, Suite};
 use super::unpacked;
@@ -29,6 +30,16 @@ pub(crate) fn userland(paths: &Paths, arch: Arch) -> Result<PathBuf> {
             Ok(packages)
         },
     )
+}
+
+/// A root directory with stress-ng in it; installed it is on no machine of ours.
+pub(crate) fn stress_ng(paths: &Paths, arch: Arch) -> Result<PathBuf> {
+    let name = format!("stress-ng-{}", arch.debian());
+    unpacked(paths, Suite::Release, arch, &name, |apt| {
+        let mut packages = Vec::new();
+        with_libraries(apt, "stress-ng", &mut packages)?;
+        Ok(packages)
+    })
 }
 
 /// The package and, by way of Depends, the libraries that it is linked with.

@@ -19,13 +19,21 @@ use std::path::{Path, PathBuf};
 pub(crate) use userland::Userland;
 
 /// What a suite may ask to find in the guest beyond the usual.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize, serde::Serialize,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Need {
     /// kexec(8) of this machine, with its libraries.
     Kexec,
     /// The kernel at /boot/vmlinuz, and this initramfs at /boot/initrd.img.
     Vmlinuz,
+    /// The kernel alone, at /boot/vmlinuz.
+    Kernel,
+    /// stress-ng, with its libraries.
+    StressNg,
+    /// A file system of type ext4 in the file scratch.img, for QEMU's arguments.
+    Scratch,
 }
 
 /// What the guest runs.
@@ -70,6 +78,8 @@ pub(crate) struct Guest<'a> {
     pub(crate) with: Option<PathBuf>,
     /// Extras.
     pub(crate) needs: &'a [Need],
+    /// The root directory that stress-ng is in, if it is needed.
+    pub(crate) stress_ng: Option<PathBuf>,
     /// Modules of the kernel beyond the usual.
     pub(crate) modules: &'a [String],
     /// Modules that its board needs, which are loaded before all else.
@@ -98,6 +108,13 @@ impl Guest<'_> {
                 .context("kexec is not installed on this machine: package kexec-tools")?;
             self.userland
                 .copy_with_libraries(&mut tree, "sbin/kexec", &kexec)?;
+        }
+        if let Some(root) = &self.stress_ng {
+            let program = root.join("usr/bin/stress-ng");
+            libraries::with_foreign_libraries(&mut tree, "bin/stress-ng", &program, root)?;
+        }
+        if self.needs.contains(&Need::Kernel) {
+            tree.copy("boot/vmlinuz", &self.kernel.vmlinuz(), 0o644)?;
         }
         if self.needs.contains(&Need::Vmlinuz) {
             // The inner initramfs has all but itself and the kernel.

@@ -11,7 +11,7 @@ mod report;
 mod skips;
 mod system;
 
-pub(crate) use matrix::Tier;
+pub(crate) use matrix::{Row, Tier, load as rows};
 pub(crate) use report::Fate;
 pub(crate) use system::Ran;
 
@@ -22,7 +22,6 @@ use crate::paths::Paths;
 use crate::record;
 use crate::terminal::remark;
 use anyhow::{Context, Result, bail};
-use matrix::Row;
 use report::Report;
 use serde_json::json;
 use std::fs;

@@ -10,6 +10,7 @@ mod affinity;
 mod asking;
 mod backtrace;
 mod compaction;
+mod disk;
 mod forks;
 mod ftrace;
 mod hotplug;
@@ -18,10 +19,13 @@ mod kprobes;
 mod merging;
 mod modules;
 mod monitor_nmi;
+mod network;
+mod next_kernel;
 mod nmi;
 mod out_of_memory;
 mod rival;
 mod sleep;
+mod stress;
 mod time;
 mod unload;
 mod victim;
@@ -122,6 +126,10 @@ pub(super) const KINDS: &[Kind] = &[
     kind("killed", victim::prepare_kill).excusing(Excuse::Meddles),
     kind("signalled", victim::prepare_signal).excusing(Excuse::Meddles),
     kind("unload", unload::prepare).excusing(Excuse::Meddles),
+    kind("disk", disk::prepare),
+    kind("network", network::prepare),
+    kind("stress-ng", stress::prepare),
+    kind("kexec", next_kernel::prepare),
 ];
 
 /// Ready.
