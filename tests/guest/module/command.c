@@ -13,7 +13,7 @@
  *   msr read CPU NUMBER | msr write CPU NUMBER VALUE
  *   nmi on|off|report		count NMIs, CPU by CPU
  *   nmi burst NUMBER		so many to each CPU; sent and seen, and each one's moment
- *   nmi latest			of the first CPU: how many, and when the last one came
+ *   nmi others FROM		others than those on the first CPU: how many, and when from that on
  *   touch CPU ADDRESS read|write	a physical address that is nobody's; CPU -1: all at once
  *
  * ARM64 (arm64/el2.c, window.c):

@@ -23,16 +23,25 @@
 
 static DEFINE_PER_CPU(u64, seen);
 static DEFINE_PER_CPU(u32, wiring);
-/* An NMI of ours is on its way here; when the last one of any kind came. */
+/* An NMI of burst() is on its way here; when the last of them came. */
 static DEFINE_PER_CPU(u32, expected);
 static DEFINE_PER_CPU(u64, latest);
+/* When others came to the first CPU: the monitor's, and Linux's own. */
+#define MOMENTS 512
+static u64 moments_of_others[MOMENTS];
+static u64 others;
 static bool counting;
 
 static int count(unsigned int kind, struct pt_regs *registers)
 {
 	this_cpu_inc(seen);
-	this_cpu_write(latest, rdtsc_ordered());
-	this_cpu_write(expected, 0);
+	if (this_cpu_read(expected)) {
+		this_cpu_write(latest, rdtsc_ordered());
+		this_cpu_write(expected, 0);
+	} else if (!smp_processor_id()) {
+		moments_of_others[others % MOMENTS] = rdtsc_ordered();
+		WRITE_ONCE(others, others + 1);
+	}
 	return NMI_HANDLED;
 }
 
@@ -159,9 +168,14 @@ int command_nmi(const char *words, struct answer *answer)
 		burst(answer, number);
 		return 0;
 	}
-	if (!strcmp(words, "latest")) {
-		/* Of the first CPU, where the monitor's arrive: how many, the last one's moment. */
-		answer_add(answer, "seen %llu\nlatest %llu\n", per_cpu(seen, 0), per_cpu(latest, 0));
+	if (!strncmp(words, "others ", 7)) {
+		u64 from, now = READ_ONCE(others);
+
+		if (kstrtou64(words + 7, 10, &from))
+			return -EINVAL;
+		answer_add(answer, "%llu\n", now);
+		for (from = max(from, now > MOMENTS ? now - MOMENTS : 0); from < now; from++)
+			answer_add(answer, "%llu\n", moments_of_others[from % MOMENTS]);
 		return 0;
 	}
 	if (!strcmp(words, "raise")) {

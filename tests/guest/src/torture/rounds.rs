@@ -175,21 +175,16 @@ impl<'a> Rounds<'a> {
             .collect()
     }
 
-    fn travel(&self, round: &Round, excuses: Vec<Excuse>, signs: &Signs) -> Result<Traveller> {
+    fn travel(&self, round: &Round, traveller: &mut Traveller, signs: &Signs) -> Result<()> {
         let (count, cpus) = (round.who.len(), &self.place.cpus);
-        let meddled = excuses.contains(&Excuse::Meddles) || excuses.contains(&Excuse::Sleeps);
-        let mut traveller = Traveller::new(excuses)?;
-        let enough = |traveller: &Traveller| {
-            let tally = &traveller.tally;
-            let made = if meddled { tally.tries } else { tally.trips };
-            made >= round.trips && signs.acted.load(Ordering::Relaxed) >= count
-        };
         let mut at = round.first_cpu;
-        while !enough(&traveller) && !signs.over.load(Ordering::Relaxed) {
+        while !signs.over.load(Ordering::Relaxed)
+            && (traveller.made() < round.trips || signs.acted.load(Ordering::Relaxed) < count)
+        {
             traveller.one(cpus[at % cpus.len()])?;
             at += 1;
         }
-        Ok(traveller)
+        Ok(())
     }
 
     fn rest(round: &Round, company: usize, signs: &Signs) {
@@ -209,7 +204,12 @@ impl<'a> Rounds<'a> {
             .iter()
             .filter_map(|player| player.kind.excuse)
             .collect();
-        let (traveller, acted) = thread::scope(|scope| -> Result<_> {
+        // Before anybody can take the module away.
+        let mut traveller = match self.travels {
+            true => Some(Traveller::new(excuses)?),
+            false => None,
+        };
+        let acted = thread::scope(|scope| -> Result<_> {
             let threads: Vec<_> = company
                 .iter()
                 .map(|player| {
@@ -221,11 +221,12 @@ impl<'a> Rounds<'a> {
                     )
                 })
                 .collect();
-            let traveller = if self.travels {
-                Some(self.travel(round, excuses, &signs))
-            } else {
-                Self::rest(round, company.len(), &signs);
-                None
+            let travelled = match &mut traveller {
+                Some(traveller) => self.travel(round, traveller, &signs),
+                None => {
+                    Self::rest(round, company.len(), &signs);
+                    Ok(())
+                }
             };
             signs.over.store(true, Ordering::Relaxed);
             let mut acted = Vec::new();
@@ -234,12 +235,11 @@ impl<'a> Rounds<'a> {
                 acted.push((name, done));
             }
             // A trip that failed says more than whoever was beside it.
-            let traveller = traveller.transpose()?;
-            let acted = acted
+            travelled?;
+            acted
                 .into_iter()
                 .map(|(name, done)| Ok((name, done?)))
-                .collect::<Result<Vec<_>>>()?;
-            Ok((traveller, acted))
+                .collect::<Result<Vec<_>>>()
         })?;
         let tally = match traveller {
             Some(traveller) => traveller.finish()?,
