@@ -133,6 +133,11 @@ impl Page {
         }
     }
 
+    /// 1 once the victim survives signals.
+    pub(super) fn ready(&self) -> &AtomicU64 {
+        &self.0.atomics()[17]
+    }
+
     /// Signals that the victim was woken by in a call, which was undone.
     pub(super) fn undone(&self) -> &AtomicU64 {
         &self.0.atomics()[16]
@@ -199,6 +204,7 @@ fn suffer(page: &Page) -> Result<()> {
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
     let device = Device::open()?;
+    page.ready().store(1, Ordering::SeqCst);
     let mut next = device.samples(0)?.next;
     loop {
         one_call(&device, false, page, &mut next).context("a victim's attach")?;

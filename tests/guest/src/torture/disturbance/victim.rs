@@ -10,10 +10,11 @@ use super::{Act, Disturbance, Place, Prepared, cannot, ready};
 use crate::ticks;
 use crate::torture::child::{self, Page};
 use crate::torture::switches::Span;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Child;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,8 @@ use std::time::{Duration, Instant};
 
 /// Without an aim for so long, the victim never came to a switch: then blindly.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// A process starts late where there is no memory, or a machine that sleeps.
+const START: Duration = Duration::from_secs(120);
 
 struct Victim {
     page: Page,
@@ -31,6 +34,28 @@ struct Victim {
     undone: u64,
 }
 
+/// It has started, or says why not.
+fn begun(page: &Page, child: &mut Child) -> Result<()> {
+    let start = Instant::now();
+    while page.ready().load(Ordering::SeqCst) == 0 {
+        alive(child)?;
+        ensure!(start.elapsed() < START, "a victim does not start");
+        sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn alive(child: &mut Child) -> Result<()> {
+    if let Some(status) = child.try_wait()? {
+        let mut said = String::new();
+        if let Some(output) = &mut child.stdout {
+            output.read_to_string(&mut said)?;
+        }
+        bail!("a victim ended by itself with {status}: {}", said.trim());
+    }
+    Ok(())
+}
+
 /// Waits for a moment in the middle of a switch; false if there was none.
 fn aim(page: &Page, child: &mut Child, draw: &mut Rng) -> Result<bool> {
     let start = Instant::now();
@@ -38,13 +63,7 @@ fn aim(page: &Page, child: &mut Child, draw: &mut Rng) -> Result<bool> {
     let part = draw.u64(0..=100);
     let call = page.call(detach);
     while start.elapsed() < PATIENCE {
-        if let Some(status) = child.try_wait()? {
-            let mut said = String::new();
-            if let Some(output) = &mut child.stdout {
-                std::io::Read::read_to_string(output, &mut said)?;
-            }
-            anyhow::bail!("a victim ended by itself with {status}: {}", said.trim());
-        }
+        alive(child)?;
         let ends = call.switch_ends.load(Ordering::SeqCst);
         let begun = call.begun.load(Ordering::SeqCst);
         if ends == 0 || begun == 0 {
@@ -80,6 +99,7 @@ impl Disturbance for Victim {
     fn act(&mut self, draw: &mut Rng) -> Result<Act> {
         self.page.forget();
         let mut child = child::start(&["victim", self.path])?;
+        begun(&self.page, &mut child)?;
         let mut moments = Vec::new();
         let signals = if self.kills { 0 } else { draw.u64(5..=15) };
         for _ in 0..signals {
