@@ -4,7 +4,7 @@
 //! It ends when the trips are made and everybody has acted once; then it is
 //! counted whose acts met a switch.
 
-use super::disturbance::{Act, Disturbance, Excuse, Kind, Place};
+use super::disturbance::{Act, Disturbance, Excuse, Kind, Place, out_of_memory};
 use super::gaps::{Histograms, Watch};
 use super::order::{Order, Round};
 use super::switches::{Span, in_the_middle};
@@ -117,6 +117,8 @@ pub(super) struct Rounds<'a> {
 struct Signs {
     over: AtomicBool,
     acted: AtomicUsize,
+    /// Somebody takes all memory.
+    short_of_memory: bool,
 }
 
 struct Acted {
@@ -149,6 +151,7 @@ fn act_until_over(player: &Player, draw: &mut Rng, signs: &Signs) -> Result<Acte
                 acted.acts.done += moments.len() as u64;
                 acted.spans.extend(moments);
             }
+            Err(error) if signs.short_of_memory && out_of_memory(&error) => acted.acts.refused += 1,
             Err(error) => {
                 signs.over.store(true, Ordering::Relaxed);
                 return Err(error);
@@ -199,11 +202,14 @@ impl<'a> Rounds<'a> {
 
     fn round(&self, order: &Order, round: &Round) -> Result<Played> {
         let company = self.company(round);
-        let signs = Signs::default();
         let excuses: Vec<Excuse> = company
             .iter()
             .filter_map(|player| player.kind.excuse)
             .collect();
+        let signs = Signs {
+            short_of_memory: excuses.contains(&Excuse::TakesMemory),
+            ..Signs::default()
+        };
         // Before anybody can take the module away.
         let mut traveller = match self.travels {
             true => Some(Traveller::new(excuses)?),

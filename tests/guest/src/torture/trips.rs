@@ -71,7 +71,6 @@ fn excuse(excuses: &[Excuse], requirement: Requirement) -> Option<&'static str> 
         // The freezer wakes a process as a signal does.
         Requirement::Uninterrupted if by(Excuse::Sleeps) => Some("undone for sleep"),
         Requirement::Memory if by(Excuse::TakesMemory) => Some("short of memory"),
-        // Device or image are away, or the machine cannot be had at the moment.
         Requirement::ImageFound if by(Excuse::TakesMemory) => Some("no memory for the image"),
         _ => None,
     }

@@ -12,16 +12,22 @@ struct Hotplug {
     going: Vec<u32>,
 }
 
-/// EBUSY: hot-plug is off while the machine goes to sleep.
-fn busy(error: &anyhow::Error) -> bool {
+/// EBUSY: hot-plug is off while the machine goes to sleep. ENOMEM: somebody has
+/// taken all memory.
+fn not_now(error: &anyhow::Error) -> bool {
     let cause = error.root_cause().downcast_ref::<Error>();
-    cause.is_some_and(|error| error.kind() == ErrorKind::ResourceBusy)
+    cause.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            ErrorKind::ResourceBusy | ErrorKind::OutOfMemory
+        )
+    })
 }
 
 fn set(cpu: u32, on: bool) -> Result<bool> {
     match machine::set_online(cpu, on) {
         Ok(()) => Ok(true),
-        Err(error) if busy(&error) => Ok(false),
+        Err(error) if not_now(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }

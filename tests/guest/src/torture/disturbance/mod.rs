@@ -34,6 +34,7 @@ use super::switches::Span;
 use crate::probe::Probe;
 use anyhow::Result;
 use fastrand::Rng;
+use nix::errno::Errno;
 
 /// What of the machine a disturbance may need to know.
 #[derive(Debug)]
@@ -131,6 +132,15 @@ pub(super) const KINDS: &[Kind] = &[
     kind("stress-ng", stress::prepare),
     kind("kexec", next_kernel::prepare),
 ];
+
+/// Whether there was no memory for it.
+pub(super) fn out_of_memory(error: &anyhow::Error) -> bool {
+    let cause = error.root_cause();
+    cause.downcast_ref::<Errno>() == Some(&Errno::ENOMEM)
+        || cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::OutOfMemory)
+}
 
 /// Ready.
 fn ready(disturbance: impl Disturbance + 'static) -> Prepared {

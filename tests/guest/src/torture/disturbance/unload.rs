@@ -3,7 +3,7 @@
 //! holds it, it goes, and is loaded again.
 
 use super::modules;
-use super::{Act, Disturbance, Place, Prepared, cannot, ready};
+use super::{Act, Disturbance, Place, Prepared, cannot, out_of_memory, ready};
 use anyhow::{Result, bail};
 use fastrand::Rng;
 use nix::errno::Errno;
@@ -22,7 +22,12 @@ impl Disturbance for Unload {
         sleep(Duration::from_micros(draw.u64(..2000)));
         match modules::unload("mercury") {
             Ok(()) => {
-                modules::load(&self.file)?;
+                // Without it nobody could go on.
+                while let Err(error) = modules::load(&self.file) {
+                    if !out_of_memory(&error) {
+                        return Err(error);
+                    }
+                }
                 self.gone += 1;
             }
             Err(Errno::EWOULDBLOCK | Errno::EBUSY) => self.held += 1,
