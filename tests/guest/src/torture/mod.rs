@@ -5,8 +5,8 @@
 //! A run is a row of rounds (`order`). In each, one thread makes round trips
 //! (`trips`), from one CPU after another, while a few disturbances
 //! (`disturbance`, one file each) do their worst beside it, again and again, and
-//! the workload runs as ever. Before that the same rounds are made natively, for
-//! one deck, so that there is something to hold figures against.
+//! the workload runs as ever. Before that the first few rounds are made natively,
+//! so that there is something to hold figures against.
 //!
 //! It ends well if
 //! - every worker's and every disturbance's results are right,
@@ -48,6 +48,8 @@ use std::time::{Duration, Instant};
 
 /// In the middle of a switch at least so often, each of them.
 const FEW: u64 = 3;
+/// Rounds that are played natively, to be held against the others.
+const NATIVE_ROUNDS: u64 = 4;
 /// When all else is done, so many decks may be played to get there.
 const MOST_DECKS: u64 = 12;
 /// As in the suite `roundtrips`: a page lost in each trip would be seen by the
@@ -159,7 +161,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let travelling = Rounds::new(&place, &players, true);
 
     let mut order = Order::new(options.seed, players.len());
-    report.native = natively.deck(&mut order, &mut |round| {
+    report.native = natively.deck(&mut order, NATIVE_ROUNDS, &mut |round| {
         workload.still_right()?;
         noise.only_asked_for()?;
         println!("natively, {round}");
@@ -170,7 +172,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let least = Duration::from_secs(options.minutes * 60);
     for deck in 1.. {
         trend.note(report.trips.trips())?;
-        let played = travelling.deck(&mut order, &mut |round| {
+        let played = travelling.deck(&mut order, u64::MAX, &mut |round| {
             workload.still_right()?;
             noise.only_asked_for()?;
             println!("{round}");

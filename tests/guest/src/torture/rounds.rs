@@ -265,11 +265,12 @@ impl<'a> Rounds<'a> {
         Ok(played)
     }
 
-    /// All rounds of a deck, with somebody who looks at every CPU. `after` each
+    /// The rounds of a deck, `most` at most, with somebody who looks at every CPU. `after` each
     /// it is asked whether all is well.
     pub(super) fn deck(
         &self,
         order: &mut Order,
+        most: u64,
         after: &mut dyn FnMut(&Over<'_>) -> Result<()>,
     ) -> Result<Played> {
         let over = AtomicBool::new(false);
@@ -294,7 +295,7 @@ impl<'a> Rounds<'a> {
                     break Err(error.context(self.named(&round)));
                 }
                 all.add(played);
-                if round.last_of_deck {
+                if round.last_of_deck || all.rounds >= most {
                     break Ok(());
                 }
             };
