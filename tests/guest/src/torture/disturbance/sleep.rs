@@ -26,7 +26,7 @@ const TEST_LENGTH: &str = "/sys/module/suspend/parameters/pm_test_delay";
 const REST: Duration = Duration::from_millis(3);
 
 /// Nobody else gets anything done where the machine is always asleep.
-const AWAKE: std::ops::RangeInclusive<u64> = 300..=1000;
+const AWAKE: std::ops::RangeInclusive<u64> = 1000..=2000;
 
 struct Sleep {
     alarm: bool,

@@ -22,7 +22,9 @@ use std::thread::{sleep, yield_now};
 use std::time::{Duration, Instant};
 
 /// Without an aim for so long, the victim never came to a switch: then blindly.
-const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Signals into one detach, at most.
+const BURST: usize = 64;
 /// A process starts late where there is no memory, or a machine that sleeps.
 const START: Duration = Duration::from_secs(120);
 
@@ -56,10 +58,10 @@ fn alive(child: &mut Child) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a moment in the middle of a switch; false if there was none.
-fn aim(page: &Page, child: &mut Child, draw: &mut Rng) -> Result<bool> {
+/// Waits for a call of the victim's, and in it for a moment in the middle of its
+/// switch. The call's begin; nothing if there was none.
+fn aim(page: &Page, child: &mut Child, detach: bool, draw: &mut Rng) -> Result<Option<u64>> {
     let start = Instant::now();
-    let detach = draw.bool();
     let part = draw.u64(0..=100);
     let call = page.call(detach);
     while start.elapsed() < PATIENCE {
@@ -72,18 +74,14 @@ fn aim(page: &Page, child: &mut Child, draw: &mut Rng) -> Result<bool> {
         }
         let begins = call.switch_begins.load(Ordering::SeqCst).min(ends);
         let at = begun + begins + (ends - begins) * part / 100;
-        if ticks::now() > at {
-            yield_now();
-            continue;
-        }
         while ticks::now() < at && call.begun.load(Ordering::Relaxed) == begun {
             core::hint::spin_loop();
         }
         if call.begun.load(Ordering::SeqCst) == begun {
-            return Ok(true);
+            return Ok(Some(begun));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn send(child: &Child, signal: Signal) -> Result<Span> {
@@ -95,23 +93,54 @@ fn send(child: &Child, signal: Signal) -> Result<Span> {
     })
 }
 
+impl Victim {
+    /// One into an attach; or many, one close behind the other, into a detach,
+    /// which no signal shortens.
+    fn signal(&mut self, child: &mut Child, draw: &mut Rng) -> Result<Vec<Span>> {
+        let detach = draw.bool();
+        let Some(begun) = aim(&self.page, child, detach, draw)? else {
+            self.blind += 1;
+            return Ok(vec![send(child, Signal::SIGUSR1)?]);
+        };
+        let mut moments = vec![send(child, Signal::SIGUSR1)?];
+        let call = self.page.call(detach).begun;
+        while detach && moments.len() < BURST && call.load(Ordering::SeqCst) == begun {
+            moments.push(send(child, Signal::SIGUSR1)?);
+        }
+        Ok(moments)
+    }
+
+    /// The kill lasts until the victim is gone: he dies when his call is over,
+    /// and all the time has a deadly signal pending.
+    fn kill(&mut self, child: &mut Child, draw: &mut Rng) -> Result<Span> {
+        let detach = draw.u8(..4) > 0;
+        let aimed = aim(&self.page, child, detach, draw)?;
+        let mut span = send(child, Signal::SIGKILL)?;
+        let under_way = aimed == Some(self.page.call(detach).begun.load(Ordering::SeqCst));
+        child.wait()?;
+        if under_way {
+            span.end = ticks::now();
+        } else {
+            self.blind += 1;
+        }
+        Ok(span)
+    }
+}
+
 impl Disturbance for Victim {
     fn act(&mut self, draw: &mut Rng) -> Result<Act> {
         self.page.forget();
         let mut child = child::start(&["victim", self.path])?;
         begun(&self.page, &mut child)?;
         let mut moments = Vec::new();
-        let signals = if self.kills { 0 } else { draw.u64(5..=15) };
-        for _ in 0..signals {
-            self.blind += u64::from(!aim(&self.page, &mut child, draw)?);
-            moments.push(send(&child, Signal::SIGUSR1)?);
-            // The handler runs, and another call begins.
-            sleep(Duration::from_millis(1));
-        }
         if self.kills {
-            self.blind += u64::from(!aim(&self.page, &mut child, draw)?);
-            moments.push(send(&child, Signal::SIGKILL)?);
+            moments.push(self.kill(&mut child, draw)?);
         } else {
+            for _ in 0..draw.u64(3..=8) {
+                moments.extend(self.signal(&mut child, draw)?);
+                // The handler runs, and another call begins.
+                sleep(Duration::from_millis(1));
+            }
             send(&child, Signal::SIGKILL)?;
         }
         let status = child.wait()?;
