@@ -52,9 +52,11 @@ const FEW: u64 = 3;
 const NATIVE_ROUNDS: u64 = 4;
 /// When all else is done, so many decks may be played to get there.
 const MOST_DECKS: u64 = 12;
-/// As in the suite `roundtrips`: a page lost in each trip would be seen by the
-/// suite `leak`; here the noise of a tortured machine is in the figure.
-const LOST_KIB_PER_TRIP: f64 = 32.0;
+/// A machine that was tortured has less than one that was not, in caches and
+/// tables that stay: so much is no sign, whatever the slope. Beyond it, a page at
+/// each round trip is. (The suite `leak` sees less, where nothing else happens.)
+const WARMED_UP_KIB: i64 = 48 * 1024;
+const LOST_KIB_PER_TRIP: f64 = 4.0;
 
 /// What to do.
 #[derive(Debug, clap::Args)]
@@ -203,6 +205,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     trend.note(report.trips.trips())?;
     report.free_kib = trend.ends();
     report.slope = trend.slope();
+    let lost = report.free_kib.0 - report.free_kib.1;
     report.print(&players, options.json);
     ensure!(
         report.trips.tally.escapes.is_empty(),
@@ -211,8 +214,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         report.trips.tally.escapes.join("; ")
     );
     ensure!(
-        report.slope > -LOST_KIB_PER_TRIP,
-        "free memory falls by {:.1} KiB at each of {} round trips",
+        report.slope > -LOST_KIB_PER_TRIP || lost < WARMED_UP_KIB,
+        "{lost} KiB of free memory are gone, {:.1} at each of {} round trips",
         -report.slope,
         report.trips.trips()
     );
