@@ -205,6 +205,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     trend.note(report.trips.trips())?;
     report.free_kib = trend.ends();
     report.slope = trend.slope();
+    report.tell(&Device::open()?, &players)?;
     let lost = report.free_kib.0 - report.free_kib.1;
     report.print(&players, options.json);
     ensure!(

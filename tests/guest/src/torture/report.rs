@@ -3,6 +3,9 @@
 
 use super::gaps::Histograms;
 use super::rounds::{Acts, Played, Player};
+use crate::figures;
+use anyhow::Result;
+use mercury_device::Device;
 use serde_json::{Value, json};
 
 /// All that there is to say of a run.
@@ -51,6 +54,20 @@ impl Report {
         } else {
             self.print_text(players);
         }
+    }
+
+    /// For `make record`.
+    pub(super) fn tell(&self, device: &Device, players: &[Player]) -> Result<()> {
+        let tally = &self.trips.tally;
+        let escapes = tally.escapes.len() as u64;
+        figures::tell(device, "round trips", "trips", tally.trips, None)?;
+        figures::tell(device, "escapes", "CPUs", escapes, Some(0))?;
+        for player in players {
+            let name = format!("{} in mid-switch", player.kind.name);
+            let amid = self.acts(player.kind.name).in_the_middle;
+            figures::tell(device, &name, "acts", amid, None)?;
+        }
+        Ok(())
     }
 
     fn print_text(&self, players: &[Player]) {

@@ -51,13 +51,23 @@ const PRODUCT: &[&str] = &[
     "platform/linux/module",
 ];
 
-const RECORDINGS: &[Recording] = &[Recording {
-    what: "figures",
-    about: "what switches, hypercalls and memory cost, in instructions and KiB",
-    rows: &["limits", "aarch64-limits-1cpu", "aarch64-limits-2cpu"],
-    seeds: None,
-    measures: PRODUCT,
-}];
+const RECORDINGS: &[Recording] = &[
+    Recording {
+        what: "figures",
+        about: "what switches, hypercalls and memory cost, in instructions and KiB",
+        rows: &["limits", "aarch64-limits-1cpu", "aarch64-limits-2cpu"],
+        seeds: None,
+        measures: PRODUCT,
+    },
+    Recording {
+        what: "torture",
+        about: "20,000 round trips on SVM and on EL2 while all that may happen happens; takes a day",
+        rows: &["torture-2cpu", "aarch64-torture-2cpu"],
+        // Of 300 round trips each, at least.
+        seeds: Some(67),
+        measures: PRODUCT,
+    },
+];
 
 /// Records what was asked for; the exit code.
 pub(crate) fn record(paths: &Paths, arguments: &arguments::Record) -> Result<u8> {
