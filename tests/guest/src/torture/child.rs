@@ -203,7 +203,16 @@ fn suffer(page: &Page) -> Result<()> {
     );
     // SAFETY: the handler does nothing.
     unsafe { sigaction(Signal::SIGUSR1, &action) }?;
-    let device = Device::open()?;
+    // Somebody may unload the module just now.
+    let device = loop {
+        match Device::open() {
+            Ok(device) => break device,
+            Err(Error::NotLoaded { .. } | Error::NoNode { .. } | Error::Open { .. }) => {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
     page.ready().store(1, Ordering::SeqCst);
     let mut next = device.samples(0)?.next;
     loop {
