@@ -14,24 +14,11 @@
 #endif
 
 #include "mercury.h"
+#include "image_header.h"
 #include "image_hash.h"
 
 const u8 mercury_image_sha256[SHA256_DIGEST_SIZE] = MERCURY_IMAGE_SHA256;
 extern struct miscdevice mercury_device;
-
-static bool segments_fit(const struct mercury_image_header *header)
-{
-	unsigned int segment, pages = 0;
-
-	if (header->segment_count > ARRAY_SIZE(header->segments))
-		return false;
-	for (segment = 0; segment < header->segment_count; segment++) {
-		if (header->segments[segment].first_page != pages)
-			return false;
-		pages += header->segments[segment].pages;
-	}
-	return (u64)pages * PAGE_SIZE == header->memory_bytes;
-}
 
 int mercury_image_load(struct mercury_image *image, struct mercury_verdict *verdict)
 {
@@ -50,24 +37,23 @@ int mercury_image_load(struct mercury_image *image, struct mercury_verdict *verd
 	size = image->firmware->size;
 	header = (const void *)image->firmware->data;
 	error = -ENOEXEC;
-	if (size < sizeof(*header) || header->magic != MERCURY_IMAGE_MAGIC) {
+	switch (mercury_image_examine(header, size, MERCURY_ARCHITECTURE, MERCURY_IMAGE_BASE)) {
+	case MERCURY_IMAGE_FITS:
+		break;
+	case MERCURY_IMAGE_NONE:
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_WHOLE, -1, ENOEXEC, size,
 				    "bytes; not an image of Mercury, or cut off in its header");
 		goto refuse;
-	}
-	if (strncmp(header->architecture, MERCURY_ARCHITECTURE, sizeof(header->architecture))) {
+	case MERCURY_IMAGE_FOREIGN:
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_ARCHITECTURE, -1, ENOEXEC, 0, "");
 		memcpy(verdict->detail, header->architecture, sizeof(header->architecture));
 		goto refuse;
-	}
-	if (header->abi != MERCURY_DOOR_ABI) {
+	case MERCURY_IMAGE_OTHER_DOOR:
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_ABI, -1, ENOEXEC, header->abi,
 				    "version of the door in the image's header");
 		verdict->expected = MERCURY_DOOR_ABI;
 		goto refuse;
-	}
-	if (size != header->file_bytes || header->base != MERCURY_IMAGE_BASE ||
-	    header->memory_bytes < size || header->memory_bytes > (1 << 20) || header->entry - header->base >= size || !segments_fit(header)) {
+	case MERCURY_IMAGE_CUT:
 		mercury_verdict_set(verdict, MERCURY_REQUIREMENT_IMAGE_WHOLE, -1, ENOEXEC, size,
 				    "bytes in the file; the header says otherwise");
 		verdict->expected = header->file_bytes;

@@ -16,6 +16,7 @@
 #include <linux/io.h>
 
 #include "mercury.h"
+#include "request.h"
 #include "image_hash.h"
 
 #define MERCURY_VERSION "0.1.0"
@@ -286,8 +287,6 @@ static int do_null_calls(struct mercury_null_calls *calls)
 	unsigned int left;
 	int error = 0;
 
-	if (calls->count < 1 || calls->count > 100000)
-		return -EINVAL;
 	visit = kzalloc(sizeof(*visit), GFP_KERNEL);
 	if (!visit)
 		return -ENOMEM;
@@ -306,23 +305,10 @@ static int do_null_calls(struct mercury_null_calls *calls)
 	return error;
 }
 
-union request {
-	u32 abi;
-	struct mercury_info info;
-	struct mercury_check check;
-	struct mercury_attach attach;
-	struct mercury_request request;
-	struct mercury_status status;
-	struct mercury_frames frames;
-	struct mercury_log log;
-	struct mercury_samples samples;
-	struct mercury_proof proof;
-	struct mercury_null_calls null_calls;
-};
-
-static int dispatch(unsigned int command, union request *request)
+static int dispatch(unsigned int command, union mercury_any_request *request)
 {
 	switch (command) {
+	case MERCURY_IOC_INFO: return do_info(&request->info);
 	case MERCURY_IOC_CHECK: return do_check(&request->check);
 	case MERCURY_IOC_ATTACH: return do_attach(&request->attach);
 	case MERCURY_IOC_DETACH: return do_detach(&request->request);
@@ -341,23 +327,21 @@ static long control(struct file *file, unsigned int command, unsigned long argum
 {
 	void __user *user = (void __user *)argument;
 	size_t size = _IOC_SIZE(command);
-	union request *request;
+	union mercury_any_request *request;
 	long error;
 
 	if (!privileged())
 		return -EPERM;
-	if (_IOC_TYPE(command) != 'm' || size > sizeof(*request) || size < sizeof(u32))
+	if (!mercury_request_fits(command, sizeof(*request)))
 		return -ENOTTY;
 	request = kzalloc(sizeof(*request), GFP_KERNEL);
 	if (!request)
 		return -ENOMEM;
 	if (copy_from_user(request, user, size))
 		error = -EFAULT;
-	else if (command == MERCURY_IOC_INFO)
-		error = do_info(&request->info);
-	else if (request->abi != MERCURY_ABI_VERSION)
-		error = -EPROTO;
 	else
+		error = -mercury_request_refused(command, request);
+	if (!error)
 		error = dispatch(command, request);
 	if (error != -EFAULT && copy_to_user(user, request, size))
 		error = -EFAULT;
