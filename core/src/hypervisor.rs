@@ -11,9 +11,6 @@
 //! while it is held (the image runs with all of them off), so the holder always
 //! makes progress.
 
-use core::sync::atomic::AtomicU64;
-use core::sync::atomic::Ordering;
-
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::GuestRange;
 use mercury_hal::addr::HostPhysical;
@@ -37,6 +34,7 @@ use mercury_hal::paging::Stage2Format;
 use mercury_hal::paging::span;
 use spin::mutex::SpinMutex;
 
+use crate::generation::Generation;
 use crate::lent::Lent;
 use crate::lent::LentTables;
 use crate::phase::Phase;
@@ -113,7 +111,7 @@ pub struct Hypervisor<F, A, C> {
     progress: Progress,
     ring: Ring,
     /// The nested map's generation, readable without the lock.
-    generation: AtomicU64,
+    generation: Generation,
     prepared: SpinMutex<Option<Prepared<F, A>>>,
     clock: core::marker::PhantomData<fn() -> C>,
 }
@@ -140,7 +138,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         Self {
             progress: Progress::new(),
             ring: Ring::new(),
-            generation: AtomicU64::new(0),
+            generation: Generation::new(),
             prepared: SpinMutex::new(None),
             clock: core::marker::PhantomData,
         }
@@ -204,7 +202,12 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         }
         let mut guard = self.prepared.lock();
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
-        let zeros = Some((prepared.zeros, Access::Read));
+        let access = if cfg!(feature = "planted-hole-writable") {
+            Access::All
+        } else {
+            Access::Read
+        };
+        let zeros = Some((prepared.zeros, access));
         for number in 0..prepared.plan.lent.frames() {
             let frame = prepared
                 .plan
@@ -217,8 +220,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         if prepared.map.memory().left() < reserve {
             return Err(Error::FramesExhausted);
         }
-        self.generation
-            .store(prepared.map.generation(), Ordering::Release);
+        self.generation.publish(prepared.map.generation());
         let plan = &prepared.plan;
         self.record_as(
             0,
@@ -250,7 +252,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         }
         self.progress.entering()?;
         cpu.counters = ExitCounters::ZERO;
-        cpu.generation = self.generation.load(Ordering::Acquire);
+        cpu.generation = self.generation.now();
         cpu.entries += 1;
         self.record(cpu, Event::Entered, [0; 5]);
         Ok(root)
@@ -259,7 +261,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// The entry of this CPU failed (with what the hardware said): it goes on
     /// natively.
     pub fn entry_failed(&self, cpu: &Cpu, error: Error, hardware: u64) {
-        self.progress.left();
+        if !cfg!(feature = "planted-entry-uncounted") {
+            self.progress.left();
+        }
         self.record(cpu, Event::EntryFailed, [error as u64, hardware, 0, 0, 0]);
     }
 
@@ -331,8 +335,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             return Answer::Failed(Error::BadAddress);
         }
         let result = prepared.map.replace(proof.plain, target);
-        self.generation
-            .store(prepared.map.generation(), Ordering::Release);
+        self.generation.publish(prepared.map.generation());
         match result {
             Ok(()) => Answer::Words([0; 8]),
             Err(error) => Answer::Failed(error),
@@ -476,10 +479,8 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
     }
 
     fn must_flush(&self, cpu: &mut Cpu) -> bool {
-        let now = self.generation.load(Ordering::Acquire);
-        let stale = cpu.generation != now;
-        cpu.generation = now;
-        stale
+        let stale = self.generation.is_stale(&mut cpu.generation);
+        stale && !cfg!(feature = "planted-flush-missing")
     }
 
     fn record(&self, cpu: &Cpu, event: Event, arguments: [u64; 5]) {

@@ -16,6 +16,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod generation;
 pub mod hypervisor;
 pub mod lent;
 pub mod phase;

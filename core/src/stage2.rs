@@ -173,7 +173,14 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
                 Entry::Table(next) if here > 0 => table = next,
                 Entry::Table(_) => return Err(Error::MapConflict),
                 Entry::Empty if here > level || here > 0 && !F::one_leaf(here, base(at, here)) => {
-                    let next = self.empty_table()?;
+                    let next = if cfg!(feature = "planted-publish-before-fill") {
+                        let next = self.memory.take().ok_or(Error::FramesExhausted)?;
+                        self.memory.write(table, index, F::table(next));
+                        self.empty(next);
+                        next
+                    } else {
+                        self.empty_table()?
+                    };
                     self.memory.write(table, index, F::table(next));
                     table = next;
                 }
@@ -250,6 +257,8 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         let next = self.memory.take().ok_or(Error::FramesExhausted)?;
         self.census.tables += 1;
         for (entry, part) in (0..ENTRIES).zip(0u64..) {
+            let shifted = cfg!(feature = "planted-split-shifted") && part == 511;
+            let part = if shifted { 510 } else { part };
             let target = HostPhysical(target.0 + part * span(below));
             self.memory
                 .write(next, entry, F::leaf(below, target, access));
@@ -304,7 +313,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
 
     /// Changes an entry that the hardware may have cached.
     fn change(&mut self, table: HostPhysical, index: usize, raw: u64) {
-        if F::BREAK_BEFORE_MAKE {
+        if F::BREAK_BEFORE_MAKE && !cfg!(feature = "planted-break-before-make") {
             self.memory.write(table, index, 0);
             self.memory.forget();
         }

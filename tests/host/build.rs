@@ -18,6 +18,7 @@ fn compiler() -> cc::Build {
 fn main() {
     for file in [
         "walk.h",
+        "rendezvous.h",
         "preflight.h",
         "mercury_abi.h",
         "x86/rules.h",
@@ -27,7 +28,18 @@ fn main() {
         println!("cargo::rerun-if-changed={MODULE}/{file}");
     }
     println!("cargo::rerun-if-changed=c");
-    compiler().file("c/walk.c").compile("mercury_walk");
+    let mut walk = compiler();
+    if std::env::var_os("CARGO_FEATURE_PLANTED_CPU_LEFT_NATIVE").is_some() {
+        walk.define("MERCURY_PLANTED_CPU_LEFT", None);
+    }
+    walk.file("c/walk.c").compile("mercury_walk");
+    let mut rendezvous = compiler();
+    if std::env::var_os("CARGO_FEATURE_PLANTED_LATE_CPU").is_some() {
+        rendezvous.define("MERCURY_PLANTED_LATE_CPU", None);
+    }
+    rendezvous
+        .file("c/rendezvous.c")
+        .compile("mercury_rendezvous");
     compiler()
         .include(format!("{MODULE}/arm64"))
         .file("c/publish.c")

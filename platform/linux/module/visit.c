@@ -17,12 +17,11 @@
 #include <linux/smp.h>
 
 #include "mercury.h"
-
-enum { IDLE, SENT, RUNNING, DONE, CALLED_OFF };
+#include "rendezvous.h"
 
 struct slot {
 	call_single_data_t csd;
-	atomic_t state;
+	mercury_word state;
 	struct mercury_visit visit;
 };
 
@@ -118,12 +117,10 @@ static void arrive(void *info)
 {
 	struct slot *slot = info;
 
-	if (atomic_cmpxchg(&slot->state, SENT, RUNNING) != SENT) {
-		atomic_cmpxchg(&slot->state, CALLED_OFF, IDLE);
+	if (!mercury_visit_begin(&slot->state))
 		return;
-	}
 	carry_out(&slot->visit);
-	atomic_set_release(&slot->state, DONE);
+	mercury_visit_end(&slot->state);
 }
 
 /* The machine's lock is held. */
@@ -136,19 +133,19 @@ int mercury_visit(int cpu, struct mercury_visit *visit)
 	if (mercury_inject(MERCURY_POINT_ARRIVE, cpu))
 		return -ETIMEDOUT;
 	/* Until a visit that was called off has arrived, its slot is taken. */
-	if (atomic_read_acquire(&slot->state) == CALLED_OFF)
+	if (!mercury_visit_is_free(&slot->state))
 		return -ETIMEDOUT;
 	slot->visit = *visit;
 	slot->csd.func = arrive;
 	slot->csd.info = slot;
-	atomic_set_release(&slot->state, SENT);
+	mercury_visit_send(&slot->state);
 	error = smp_call_function_single_async(cpu, &slot->csd);
 	if (error) {
-		atomic_set(&slot->state, IDLE);
+		mercury_visit_withdraw(&slot->state);
 		return error;
 	}
-	while (atomic_read_acquire(&slot->state) != DONE) {
-		if (time_after(jiffies, deadline) && atomic_cmpxchg(&slot->state, SENT, CALLED_OFF) == SENT)
+	while (!mercury_visit_is_done(&slot->state)) {
+		if (time_after(jiffies, deadline) && mercury_visit_call_off(&slot->state))
 			return -ETIMEDOUT;
 		cpu_relax();
 	}

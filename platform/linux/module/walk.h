@@ -65,6 +65,10 @@ mercury_walk_in(const struct mercury_walk *walk, void *context)
 	/* Undo: everybody up to the last one that went in. */
 	if (last >= 0)
 		for (cpu = walk->next(context, -1); cpu >= 0; cpu = walk->next(context, cpu)) {
+#ifdef MERCURY_PLANTED_CPU_LEFT
+			if (cpu == last)
+				break;
+#endif
 			result.stuck += !!walk->leave(context, cpu);
 			if (cpu == last)
 				break;

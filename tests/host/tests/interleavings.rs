@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The core's lock-free parts under a model checker: every interleaving of a
-//! few CPUs, and every value that the orderings allow a load to find.
+//! The core's lock-free parts, and the module's rendezvous, under a model checker:
+//! every interleaving of a few CPUs, and every value that the orderings allow a load to find.
+#![expect(unsafe_code, reason = "the model checker's cell gives a pointer")]
 
+use loom::cell::UnsafeCell;
 use loom::sync::Arc;
+use loom::sync::atomic::AtomicU64;
+use loom::sync::atomic::Ordering;
 use loom::thread;
 use mercury_hal::error::Error;
+use mercury_host_tests::interleaved::generation::Generation;
 use mercury_host_tests::interleaved::phase::Phase;
 use mercury_host_tests::interleaved::phase::Progress;
 use mercury_host_tests::interleaved::ring::Ring;
+use mercury_host_tests::rendezvous::Rendezvous;
 
 /// All interleavings with at most so many involuntary changes of CPU.
 fn model(preemptions: usize, test: impl Fn() + Send + Sync + 'static) {
@@ -178,5 +184,124 @@ fn nothing_is_lost_without_haste() {
         for sequence in 3..=6 {
             assert_eq!(ring.read(sequence).map(|(found, _)| found), Some(sequence));
         }
+    });
+}
+
+/// A CPU that flushes finds the change that made it flush; one that does not may
+/// go on with what it has cached.
+#[test]
+fn whoever_flushes_finds_the_change() {
+    model(4, || {
+        let generation = Arc::new(Generation::new());
+        // The first touch makes the model's atomic; nobody else is there yet.
+        assert_eq!(generation.now(), 0);
+        let entry = Arc::new(AtomicU64::new(1));
+        let (changed, of) = (entry.clone(), generation.clone());
+        let change = thread::spawn(move || {
+            changed.store(2, Ordering::Relaxed);
+            of.publish(1);
+        });
+        let mut seen = 0;
+        if generation.is_stale(&mut seen) {
+            assert_eq!((seen, entry.load(Ordering::Relaxed)), (1, 2));
+            assert!(!generation.is_stale(&mut seen));
+        }
+        change.join().unwrap();
+        // At the next exit at the latest.
+        generation.is_stale(&mut seen);
+        assert_eq!((seen, entry.load(Ordering::Relaxed)), (1, 2));
+    });
+}
+
+/// A visit, and how often it was carried out.
+struct Slot {
+    rendezvous: Rendezvous,
+    /// The model checker sees it if two touch it at the same time.
+    visit: UnsafeCell<u32>,
+}
+
+impl Slot {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            rendezvous: Rendezvous::new(),
+            visit: UnsafeCell::new(0),
+        })
+    }
+
+    fn touch(&self, step: impl Fn(u32) -> u32) -> u32 {
+        self.visit.with_mut(|visit| {
+            // SAFETY: the model checker complains if anybody else is at it.
+            let visit = unsafe { &mut *visit };
+            *visit = step(*visit);
+            *visit
+        })
+    }
+
+    /// The CPU, when it comes.
+    fn arrive(&self) {
+        if self.rendezvous.begin() {
+            self.touch(|visit| visit + 1);
+            self.rendezvous.end();
+        }
+    }
+
+    /// The visitor's wait: so many looks, then the deadline. Whether it came.
+    fn wait(&self, looks: usize) -> bool {
+        for _ in 0..looks {
+            if self.rendezvous.is_done() {
+                return true;
+            }
+        }
+        if self.rendezvous.call_off() {
+            return false;
+        }
+        while !self.rendezvous.is_done() {
+            thread::yield_now();
+        }
+        true
+    }
+}
+
+/// A CPU comes before or after the deadline: the visit is carried out once or
+/// never, as the visitor is told, and nobody touches what is another's.
+#[test]
+fn a_visit_is_carried_out_or_called_off() {
+    model(4, || {
+        let slot = Slot::new();
+        slot.touch(|_| 10);
+        slot.rendezvous.send();
+        let cpu = slot.clone();
+        let arrival = thread::spawn(move || cpu.arrive());
+        let came = slot.wait(1);
+        if came {
+            assert_eq!(slot.touch(|visit| visit), 11);
+        }
+        arrival.join().unwrap();
+        assert_eq!(slot.touch(|visit| visit), 10 + u32::from(came));
+        assert!(slot.rendezvous.is_free(), "the late CPU has been there");
+    });
+}
+
+/// A visit that was called off, and the next one to the same CPU: only when the
+/// late one has been there is there a next.
+#[test]
+fn a_late_cpu_and_the_next_visit() {
+    model(3, || {
+        let slot = Slot::new();
+        slot.touch(|_| 10);
+        slot.rendezvous.send();
+        let cpu = slot.clone();
+        let late = thread::spawn(move || cpu.arrive());
+        slot.wait(0);
+        if slot.rendezvous.is_free() {
+            slot.touch(|_| 20);
+            slot.rendezvous.send();
+            let cpu = slot.clone();
+            let next = thread::spawn(move || cpu.arrive());
+            let came = slot.wait(0);
+            next.join().unwrap();
+            assert_eq!(slot.touch(|visit| visit), 20 + u32::from(came));
+        }
+        late.join().unwrap();
     });
 }

@@ -4,6 +4,8 @@
 //!
 //! They say `super::sync`, which is [`sync`] here.
 
+#[path = "../../../../core/src/generation.rs"]
+pub mod generation;
 #[path = "../../../../core/src/phase.rs"]
 pub mod phase;
 #[path = "../../../../core/src/ring.rs"]
