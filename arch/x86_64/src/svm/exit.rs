@@ -17,6 +17,8 @@ use mercury_hal::exit::Touch;
 use mercury_hal::repetition;
 
 use super::capabilities::Capabilities;
+use super::permission;
+use super::permission::Written;
 use super::vmcb::ControlBlock;
 use super::vmcb::code;
 use super::vmcb::event;
@@ -196,19 +198,19 @@ impl<P: Policy> Exit<'_, P> {
         let number = self.area.registers.0[register::RCX] as u32;
         let high = self.area.registers.0[register::RDX] << 32;
         let value = high | self.block.rax & 0xffff_ffff;
-        let done = match number {
-            x86::msr::IA32_EFER => self.write_efer(value),
-            registers::MSR_VM_HSAVE_PA | registers::MSR_VM_CR => {
+        let done = match permission::written(number) {
+            Written::Efer => self.write_efer(value),
+            Written::Kept => {
                 self.record(Event::RegisterKept, [u64::from(number), value, 0, 0, 0]);
                 true
             }
-            registers::MSR_PATCH_LOADER => {
+            Written::Microcode => {
                 self.record(Event::MicrocodeRefused, [0; 5]);
                 true
             }
             // SAFETY: the exception table is in force. Registers outside the
             // map's ranges hold nothing that the image runs on.
-            _ => unsafe { instruction::try_write_msr(number, value) },
+            Written::Passed => unsafe { instruction::try_write_msr(number, value) },
         };
         if done {
             self.skip_this(&[0x0f, 0x30]);
@@ -222,9 +224,11 @@ impl<P: Policy> Exit<'_, P> {
         self.block.event_injection = event::PROTECTION;
     }
 
-    /// A write of EFER: LMA is the CPU's to change, SVME stays, and whether the
-    /// rest is allowed only the CPU knows. So the bits that the image does not
-    /// run on are tried on the real register, and put back.
+    /// A write of EFER ([`permission::efer`]). Whether its bits are allowed only
+    /// the CPU knows, so those that the image does not run on are tried on the
+    /// real register, and put back. What the CPU kept of them is the guest's: one
+    /// that drops reserved bits instead of faulting (QEMU's) would refuse the next
+    /// entry with them.
     fn write_efer(&mut self, value: u64) -> bool {
         let ours =
             registers::EFER_LME | registers::EFER_LMA | registers::EFER_NXE | registers::EFER_SVME;
@@ -233,22 +237,22 @@ impl<P: Policy> Exit<'_, P> {
         // SAFETY: the bits that the image runs on keep their values.
         let allowed =
             unsafe { instruction::try_write_msr(x86::msr::IA32_EFER, host & ours | value & !ours) };
+        // SAFETY: as above.
+        let kept = unsafe { instruction::read_msr(x86::msr::IA32_EFER) };
         // SAFETY: the value that was there.
         unsafe { instruction::write_msr(x86::msr::IA32_EFER, host) };
-        let paging = self.block.cr0 & registers::CR0_PG != 0;
-        let changes_mode = (value ^ self.block.efer) & registers::EFER_LME != 0;
-        if !allowed || paging && changes_mode {
+        let value = kept & !ours | value & ours;
+        let new = permission::efer(value, self.block.efer, self.block.cr0);
+        let Some(new) = new.filter(|_| allowed) else {
             return false;
-        }
+        };
         if value & registers::EFER_SVME == 0 {
             self.record(
                 Event::RegisterKept,
                 [u64::from(x86::msr::IA32_EFER), value, 0, 0, 0],
             );
         }
-        self.block.efer = value & !registers::EFER_LMA
-            | self.block.efer & registers::EFER_LMA
-            | registers::EFER_SVME;
+        self.block.efer = new;
         true
     }
 

@@ -9,6 +9,10 @@
 //! | PATCH_LOADER | as it is | swallowed: the patch lies at a *guest* linear address |
 //! | outside the map's three ranges | passed on | passed on |
 
+use crate::registers::CR0_PG;
+use crate::registers::EFER_LMA;
+use crate::registers::EFER_LME;
+use crate::registers::EFER_SVME;
 use crate::registers::MSR_PATCH_LOADER;
 use crate::registers::MSR_VM_CR;
 use crate::registers::MSR_VM_HSAVE_PA;
@@ -23,6 +27,44 @@ const INTERCEPTED: [(u32, bool, bool); 4] = [
     (MSR_VM_CR, false, true),
     (MSR_PATCH_LOADER, false, true),
 ];
+
+/// What becomes of a write that exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// [`efer`] says.
+    Efer,
+    /// Swallowed: the register keeps its value.
+    Kept,
+    /// Swallowed: it would load microcode.
+    Microcode,
+    /// Passed on to the register.
+    Passed,
+}
+
+/// What becomes of a write to this register.
+#[must_use]
+pub const fn written(register: u32) -> Written {
+    match register {
+        x86::msr::IA32_EFER => Written::Efer,
+        MSR_VM_HSAVE_PA | MSR_VM_CR => Written::Kept,
+        MSR_PATCH_LOADER => Written::Microcode,
+        _ => Written::Passed,
+    }
+}
+
+/// EFER after the guest wrote `value` to it, `old` and CR0 being what it has:
+/// LMA is the CPU's to change, SVME stays. Nothing if LME cannot change because
+/// paging is on (APM 14.6).
+#[must_use]
+pub const fn efer(value: u64, old: u64, cr0: u64) -> Option<u64> {
+    if cr0 & CR0_PG != 0 && (value ^ old) & EFER_LME != 0 {
+        return None;
+    }
+    if cfg!(feature = "planted-efer-svme") && value & EFER_LMA == 0 && value >> 32 != 0 {
+        return Some(value);
+    }
+    Some(value & !EFER_LMA | old & EFER_LMA | EFER_SVME)
+}
 
 /// Bit number of a register's read bit in the map; the write bit is the next.
 const fn position(register: u32) -> Option<usize> {
