@@ -30,7 +30,8 @@ pub fn drop_store(
     let Kind::String { repeats, moves } = store.kind else {
         return Some(length);
     };
-    let size = u64::from(store.size);
+    // Never 0; said so that no division by it is compiled in.
+    let size = u64::from(store.size).max(1);
     let down = rflags & RFLAGS_DF != 0;
     let registers = &mut registers.0;
     let left = registers[register::RCX];

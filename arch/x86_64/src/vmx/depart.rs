@@ -105,8 +105,16 @@ pub unsafe fn detach<L>(area: &Area<L>, pad: &mut Pad, result: u64) -> ! {
     let cr0 = field::read(guest::CR0);
     let shadow = field::read(control::CR0_READ_SHADOW);
     let mask = area.vmx.masks[0];
-    let mut kept =
-        [register::RBX, register::RBP, 12, 13, 14, 15].map(|number| area.registers.0[number]);
+    // Written out: through a closure the bounds would be checked at run time.
+    let from = &area.registers.0;
+    let mut kept = [
+        from[register::RBX],
+        from[register::RBP],
+        from[12],
+        from[13],
+        from[14],
+        from[15],
+    ];
     let mut cr0 = cr0 & !mask | shadow & mask;
     // SAFETY: every field has been read.
     unsafe { operation::end(area.blocks.guest) };
