@@ -5,6 +5,9 @@
 //! and that is no error. The tree is the kernel's own copy,
 //! `/sys/firmware/fdt`, which only root may read.
 
+#[path = "platform/checked.rs"]
+mod checked;
+
 use fdt::Fdt;
 use fdt::node::FdtNode;
 use serde::Serialize;
@@ -53,15 +56,16 @@ impl Platform {
     }
 
     /// A flattened device tree.
-    fn read(tree: &[u8]) -> Option<Self> {
-        let tree = without_gaps(tree)?;
+    pub(crate) fn read(tree: &[u8]) -> Option<Self> {
+        let tree = checked::checked(tree)?;
         let tree = Fdt::new(&tree).ok()?;
         let root = tree.find_node("/")?;
         let memory = tree
             .all_nodes()
             .filter(|node| text(node, "device_type").as_deref() == Some("memory"))
-            .filter_map(|node| Some(node.reg()?.filter_map(|part| part.size).sum::<usize>()))
-            .sum::<usize>() as u64;
+            .filter_map(|node| node.reg())
+            .flat_map(|parts| parts.filter_map(|part| part.size))
+            .fold(0u64, |sum, size| sum.saturating_add(size as u64));
         // An ACPI machine's tree has nothing but the kernel's arguments in it.
         if memory == 0 {
             return None;
@@ -87,48 +91,6 @@ impl Platform {
     }
 }
 
-/// The tree without FDT_NOP, which firmware leaves in the place of what it takes
-/// out (Devicetree Specification 5.4.1) and the crate does not know. Nothing if
-/// the structure block is not one.
-fn without_gaps(tree: &[u8]) -> Option<Vec<u8>> {
-    const BEGIN_NODE: u32 = 1;
-    const END_NODE: u32 = 2;
-    const PROPERTY: u32 = 3;
-    const NOP: u32 = 4;
-    const END: u32 = 9;
-    let word = |at: usize| {
-        let bytes = tree.get(at..at.checked_add(4)?)?;
-        Some(u32::from_be_bytes(bytes.try_into().ok()?))
-    };
-    let start = word(8)? as usize;
-    let mut kept = tree.get(..start)?.to_vec();
-    let mut at = start;
-    loop {
-        let token = word(at)?;
-        let length = match token {
-            BEGIN_NODE => {
-                let name = tree.get(at + 4..)?.iter().position(|byte| *byte == 0)?;
-                4 + (name + 1).next_multiple_of(4)
-            }
-            PROPERTY => 12 + (word(at + 4)? as usize).next_multiple_of(4),
-            END_NODE | NOP | END => 4,
-            _ => return None,
-        };
-        let next = at.checked_add(length)?;
-        if token != NOP {
-            kept.extend(tree.get(at..next)?);
-        }
-        at = next;
-        if token == END {
-            break;
-        }
-    }
-    // What follows (strings, reservations) stays where the header says it is.
-    kept.resize(at, 0);
-    kept.extend(tree.get(at..)?);
-    Some(kept)
-}
-
 /// The interrupt controller that the root names, or the first there is.
 fn controller<'b, 'a>(tree: &'b Fdt<'a>) -> Option<FdtNode<'b, 'a>> {
     tree.find_node("/")
@@ -145,7 +107,9 @@ fn console(tree: &Fdt<'_>, path: &str) -> Option<Part> {
         tree.find_node(path)
     } else {
         let aliases = tree.find_node("/aliases")?;
-        tree.find_node(&text(&aliases, path)?)
+        let path = text(&aliases, path)?;
+        // An alias of an alias could be one of itself.
+        tree.find_node(Some(&*path).filter(|path| path.starts_with('/'))?)
     };
     part(&node?)
 }
