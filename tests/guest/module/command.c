@@ -8,6 +8,7 @@
  *   hole CPU ADDRESS STORE	touch one of Mercury's frames in a given way
  *   instruction CPU NAME ...	an instruction of the virtualization extension, what it did
  *   dma legal | rogue ADDRESS	QEMU's edu device, by the DMA API and to a physical address
+ *   hostile CPU SEED COUNT FAULTS	so many acts of a kernel that means harm (hostile.c)
  *
  * x86 (x86/instructions.c, nmi.c, touch.c):
  *   msr read CPU NUMBER | msr write CPU NUMBER VALUE

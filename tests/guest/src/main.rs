@@ -13,6 +13,7 @@
 mod arch;
 mod expect;
 mod figures;
+mod iomem;
 mod kernel_log;
 mod kvm;
 mod machine;
@@ -88,6 +89,15 @@ enum Suite {
     },
     /// What a guest must not do: virtualization instructions, registers, calls
     Instructions,
+    /// A kernel and programs that mean harm, made up from a seed
+    Hostile {
+        /// What is made up follows from it
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Rounds over all CPUs
+        #[arg(long, default_value_t = 10)]
+        count: u64,
+    },
     /// KVM finds the extension taken while attached, and free afterwards
     KvmBusy,
     /// Every refusal, with its errno, requirement and exit code
@@ -202,6 +212,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Hole => suite::hole::run(),
         Suite::Dma { held_off } => suite::dma::run(held_off),
         Suite::Instructions => suite::instructions::run(),
+        Suite::Hostile { seed, count } => suite::hostile::run(seed, count),
         Suite::KvmBusy => suite::kvm_busy::run(),
         Suite::Refusals { lockdown: false } => suite::refusals::run(),
         Suite::Refusals { lockdown: true } => suite::refusals::lockdown(),

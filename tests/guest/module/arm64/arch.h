@@ -13,6 +13,7 @@ int command_el2(const char *words, struct answer *answer);
 int command_el2_write(const char *words, struct answer *answer);
 int command_hole(const char *words, struct answer *answer);
 int command_instruction(const char *words, struct answer *answer);
+int command_hostile(const char *words, struct answer *answer);
 
 void el2_stop(void);
 

@@ -183,6 +183,7 @@ const struct command arch_commands[] = {
 	{ "el2-write ", command_el2_write },
 	{ "hole ", command_hole },
 	{ "instruction ", command_instruction },
+	{ "hostile ", command_hostile },
 	{ },
 };
 

@@ -12,6 +12,7 @@ int command_msr(const char *words, struct answer *answer);
 int command_nmi(const char *words, struct answer *answer);
 int command_take(const char *words, struct answer *answer);
 int command_touch(const char *words, struct answer *answer);
+int command_hostile(const char *words, struct answer *answer);
 
 void nmi_stop(void);
 

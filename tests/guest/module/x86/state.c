@@ -248,6 +248,7 @@ const struct command arch_commands[] = {
 	{ "nmi ", command_nmi },
 	{ "take ", command_take },
 	{ "touch ", command_touch },
+	{ "hostile ", command_hostile },
 	{ },
 };
 

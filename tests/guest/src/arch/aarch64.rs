@@ -181,3 +181,11 @@ impl Drop for Planted<'_> {
         }
     }
 }
+
+/// What the acts of `hostile.c` are, by number.
+pub(crate) const HOSTILE_ACTS: &[&str] = &["HVC 0", "HVC with another immediate", "SMC"];
+
+/// That is x86's.
+pub(crate) fn no_register_faults(_: &Probe) -> Result<bool> {
+    Ok(true)
+}

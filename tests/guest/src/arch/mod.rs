@@ -10,15 +10,15 @@ mod x86_64;
 
 #[cfg(target_arch = "aarch64")]
 pub(crate) use aarch64::{
-    CPU_POINTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED, WORKERS_BESIDE_MUTANTS,
-    exits_when_idle, kvm_modules, kvm_warns, may_lose_nmis, mutants_of_others, plant, processor,
-    sound, view, without_task,
+    CPU_POINTS, HOSTILE_ACTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED,
+    WORKERS_BESIDE_MUTANTS, exits_when_idle, kvm_modules, kvm_warns, may_lose_nmis,
+    mutants_of_others, no_register_faults, plant, processor, sound, view, without_task,
 };
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{
-    Backend, CPU_POINTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED,
+    Backend, CPU_POINTS, HOSTILE_ACTS, KVM_BELIEVES, OTHER_NAME, STATES, VIEW, VIEW_ATTACHED,
     WORKERS_BESIDE_MUTANTS, backend, exits_when_idle, kvm_modules, kvm_warns, may_lose_nmis,
-    mutants_of_others, plant, processor, sound, view, without_task,
+    mutants_of_others, no_register_faults, plant, processor, sound, view, without_task,
 };
 
 /// A field of the first CPU's in /proc/cpuinfo.

@@ -145,3 +145,22 @@ impl Planted {
         Ok(())
     }
 }
+
+/// What the acts of `hostile.c` are, by number.
+pub(crate) const HOSTILE_ACTS: &[&str] = &[
+    "hypercall",
+    "virtualization instruction",
+    "register of SVM",
+    "EFER",
+    "register that no CPU has",
+    "INT 2",
+    "GDT that is none",
+    "TSS that is none",
+];
+
+/// Whether a register that no CPU has faults natively: it does on CPUs, and does
+/// not on QEMU's.
+pub(crate) fn no_register_faults(probe: &Probe) -> Result<bool> {
+    let answer = probe.ask("msr read 0 50000000")?;
+    Ok(answer.number("faulted")? == 1)
+}

@@ -8,7 +8,7 @@ use crate::kernel_log::KernelLog;
 use crate::probe::Probe;
 use crate::{expect, machine, parameters};
 use anyhow::{Context, Result, bail, ensure};
-use mercury_device::{AttachOptions, Device, ProofVerdict, Requirement};
+use mercury_device::{AttachOptions, CpuState, Device, ProofVerdict, Requirement, State};
 
 /// An attach makes fewer allocations than this; more means that it never ends.
 const MOST_ALLOCATIONS: u32 = 4096;
@@ -89,6 +89,37 @@ fn in_small_blocks(device: &Device, probe: &Probe) -> Result<usize> {
     Ok(blocks.len())
 }
 
+/// A CPU that cannot be taken out: the detach fails, nothing is freed, the machine
+/// is mixed and says so, and the next detach works.
+fn stuck(device: &Device, cpu: u32, cpus: usize) -> Result<()> {
+    expect::attach(device)?;
+    let set = parameters::set("inject", &format!("stuck@{cpu}"))?;
+    let outcome = device.detach();
+    drop(set);
+    let found = device.status()?;
+    let still: Vec<u32> = found
+        .online()
+        .filter(|entry| entry.state == CpuState::Attached)
+        .map(|entry| entry.cpu)
+        .collect();
+    expect::detach(device).with_context(|| format!("after stuck@{cpu}"))?;
+    ensure!(outcome.is_err(), "stuck@{cpu}: detach said that it worked");
+    let state = if cpus > 1 {
+        State::Mixed
+    } else {
+        State::Attached
+    };
+    ensure!(
+        still == [cpu] && found.state == state && found.memory.lent > 0,
+        "stuck@{cpu}: CPUs {still:?} were guests, the machine {}, {} bytes lent",
+        found.state,
+        found.memory.lent
+    );
+    expect::round_trip(device).with_context(|| format!("after stuck@{cpu}"))?;
+    println!("injected: stuck@{cpu}: {state}, nothing freed, the next detach worked");
+    Ok(())
+}
+
 pub(crate) fn run() -> Result<()> {
     let device = Device::open()?;
     parameters::need_testing()?;
@@ -120,6 +151,8 @@ pub(crate) fn run() -> Result<()> {
             fails(&device, &format!("{point}@{cpu}"), requirement, Some(cpu))?;
             points += 1;
         }
+        stuck(&device, cpu, machine::online()?.len())?;
+        points += 1;
     }
     log.quiet()?;
     println!("inject: {points} failure points, each undone, attach worked after each");

@@ -4,6 +4,7 @@
 pub(crate) mod demonstrate;
 pub(crate) mod dma;
 pub(crate) mod hole;
+pub(crate) mod hostile;
 pub(crate) mod hot_add;
 pub(crate) mod hotplug;
 pub(crate) mod idle;

@@ -96,6 +96,11 @@ fn judge(expected: Answered, touched: &Touched, dropped: u64, refused: u64) -> R
     Ok(())
 }
 
+/// The names of all accesses.
+pub(crate) fn names() -> Vec<&'static str> {
+    arch::accesses().iter().map(|&(name, _)| name).collect()
+}
+
 /// The first store that is not answered as it must be, on one CPU.
 pub(crate) fn check(
     device: &Device,

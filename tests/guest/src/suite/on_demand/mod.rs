@@ -16,13 +16,13 @@ use aarch64 as arch;
 use x86_64 as arch;
 
 use crate::expect;
+use crate::iomem;
 use crate::kernel_log::KernelLog;
 use crate::machine;
 use crate::probe::Probe;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Device, Event, ExitReason, ProofVerdict, Status};
-use std::fs;
 
 const GIB: u64 = 1 << 30;
 const MIB_2: u64 = 2 << 20;
@@ -40,19 +40,7 @@ struct Nowhere(Vec<u64>);
 impl Nowhere {
     fn find(probe: &Probe) -> Result<Self> {
         let bits = arch::address_bits(probe)?;
-        let mut named = Vec::new();
-        for line in fs::read_to_string("/proc/iomem")?.lines() {
-            let range = line.split(':').next().unwrap_or("").trim();
-            let (first, last) = range
-                .split_once('-')
-                .with_context(|| format!("/proc/iomem has the line '{line}'"))?;
-            let number = |text| u64::from_str_radix(text, 16);
-            named.push((number(first)?, number(last)?));
-        }
-        ensure!(
-            named.iter().any(|(_, last)| *last > 0),
-            "/proc/iomem hides its addresses"
-        );
+        let named = iomem::read()?;
         let free = (0..(1u64 << bits) / GIB)
             .step_by(STRIDE)
             .map(|index| index * GIB)
@@ -61,7 +49,7 @@ impl Nowhere {
                 let (low, high) = (start.saturating_sub(GIB), start + 2 * GIB);
                 named
                     .iter()
-                    .all(|&(first, last)| last < low || first >= high)
+                    .all(|range| range.last < low || range.first >= high)
             });
         Ok(Self(free.collect()))
     }
