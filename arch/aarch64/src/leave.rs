@@ -18,8 +18,10 @@ use crate::mutant::Mutant;
 #[inline]
 pub fn break_something<L>(_: &mut Area<L>) {}
 
-/// Breaks what was asked for.
+/// Breaks what was asked for. Not inlined: that an image has it is how one sees
+/// that it is no release.
 #[cfg(feature = "mutants")]
+#[inline(never)]
 pub fn break_something<L>(area: &mut Area<L>) {
     use aarch64_cpu::registers::CPTR_EL2;
     use aarch64_cpu::registers::HCR_EL2;

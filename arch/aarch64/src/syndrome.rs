@@ -72,7 +72,8 @@ pub const fn decode(esr: u64) -> Cause {
             let walk = esr & 1 << 7 != 0;
             // CM: a cache maintenance instruction reports itself as a write.
             let maintenance = esr & 1 << 8 != 0;
-            let write = esr & 1 << 6 != 0 && !maintenance;
+            let write = esr & 1 << 6 != 0
+                && (!maintenance || cfg!(feature = "planted-syndrome-maintenance"));
             let touch = if walk {
                 Touch::Walk
             } else if class == INSTRUCTION_ABORT {

@@ -58,7 +58,7 @@ impl SimCpu {
         script.iter().map(|act| self.act(*act)).collect()
     }
 
-    fn act(&mut self, act: Act) -> Outcome {
+    pub(crate) fn act(&mut self, act: Act) -> Outcome {
         match act {
             Act::Set(number, value) => {
                 self.set(number, value);

@@ -26,6 +26,7 @@ pub mod machine;
 pub mod memory;
 pub mod mmu;
 pub mod setup;
+pub mod turns;
 pub mod weak;
 pub mod window;
 

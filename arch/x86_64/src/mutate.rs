@@ -8,10 +8,12 @@ use crate::instruction;
 use crate::mutant;
 use crate::mutant::Mutant;
 
-/// In a build for tests: the one defect that was asked for.
+/// In a build for tests: the one defect that was asked for. Not inlined there:
+/// that an image has it is how one sees that it is no release.
 ///
 /// # Safety
 /// The last thing but one before a CPU leaves: all of the guest's is in place.
+#[cfg_attr(feature = "mutants", inline(never))]
 pub unsafe fn break_registers(mutant: u64) {
     let on = |which| mutant::active(mutant, which);
     let write = |register, value| {

@@ -74,7 +74,11 @@ impl Bytes<'_> {
                 displacement = 4;
             }
         } else if mode == 0 && base == 5 {
-            displacement = 4;
+            displacement = if cfg!(feature = "planted-store-displacement") {
+                1
+            } else {
+                4
+            };
         }
         self.skip(displacement)?;
         Some(modrm >> 3 & 7)

@@ -27,6 +27,12 @@ pub(crate) enum Task {
     Test(Test),
     /// Run the suite `torture` in a guest shaped like its row in tests/matrix.toml.
     Torture(Torture),
+    /// Feed each boundary's decoder whatever libFuzzer can think of.
+    Fuzz(Fuzz),
+    /// Plant each defect of tests/defects.toml, and say which tests notice it.
+    TestTheTests(Defects),
+    /// Print how much is unsafe, by crate, as docs/reliability.md shows it.
+    Unsafety,
     /// Print the rows of tests/matrix.toml, and as JSON the jobs of a continuous
     /// integration as well.
     Matrix(Matrix),
@@ -205,6 +211,34 @@ pub(crate) struct Record {
     /// The first seed, where there are seeds [default: 1].
     #[arg(long)]
     pub(crate) seed: Option<u64>,
+}
+
+/// Options of `fuzz`.
+#[derive(Debug, Args)]
+pub(crate) struct Fuzz {
+    /// Only these targets (tests/fuzz/src/lib.rs lists them).
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) target: Vec<String>,
+    /// Seconds of a CPU for each.
+    #[arg(long, default_value_t = 20)]
+    pub(crate) seconds: u64,
+    /// What libFuzzer's choices begin from.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u32,
+}
+
+/// Options of `test-the-tests`.
+#[derive(Debug, Args)]
+pub(crate) struct Defects {
+    /// Only these.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) only: Vec<String>,
+    /// Only those that need no guest.
+    #[arg(long)]
+    pub(crate) host: bool,
+    /// Only the one that it is the day for.
+    #[arg(long, conflicts_with = "only")]
+    pub(crate) sample: bool,
 }
 
 /// Options of `matrix`.

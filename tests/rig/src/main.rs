@@ -15,6 +15,8 @@
 //! - `boot`: QEMU, the channel to the guest, the verdict
 //! - `card`: what a board boots from
 //! - `flash`: that, written to a disk
+//! - `fuzz`: the decoders under libFuzzer
+//! - `defects`: planted ones, and which tests notice them
 //! - `launch`: from guest and machine to verdict
 //! - `run`, `test`: the two ways to use all that
 //! - `record`: results that are kept in docs/results
@@ -28,8 +30,10 @@ mod boot;
 mod card;
 mod command;
 mod debian;
+mod defects;
 mod device_tree;
 mod flash;
+mod fuzz;
 mod guest;
 mod kernel;
 mod launch;
@@ -62,8 +66,11 @@ fn act(task: Task) -> Result<u8> {
     match task {
         Task::Run(arguments) => return run::run(&paths, &arguments),
         Task::Torture(arguments) => return torture::torture(&paths, &arguments),
+        Task::TestTheTests(arguments) => return defects::test_the_tests(&paths, &arguments),
+        Task::Fuzz(arguments) => return fuzz::fuzz(&paths, &arguments),
         Task::Test(arguments) => return test::test(&paths, &arguments),
         Task::Record(arguments) => return record::record(&paths, &arguments),
+        Task::Unsafety => test::print_unsafety(&paths)?,
         Task::Matrix(arguments) => test::print(&paths, &arguments)?,
         Task::Build(arguments) => build(&paths, &arguments)?,
         Task::Module(arguments) => {

@@ -10,11 +10,23 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
+fn directory(paths: &Paths, flavour: Flavour) -> PathBuf {
+    paths.target("image-build").join(flavour.name())
+}
+
+/// Where cargo leaves it.
+pub(super) fn elf(paths: &Paths, arch: Arch, flavour: Flavour) -> PathBuf {
+    directory(paths, flavour)
+        .join(arch.bare_metal())
+        .join("release")
+        .join(arch.image_package())
+}
+
 /// Builds the flavour's image and gives the path of the flat file.
 pub(super) fn build(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathBuf> {
     let (package, target) = (arch.image_package(), arch.bare_metal());
     // A target directory each, so that going back and forth rebuilds nothing.
-    let directory = paths.target("image-build").join(flavour.name());
+    let directory = directory(paths, flavour);
     let mut command = cargo(paths);
     command
         .args([
@@ -32,7 +44,7 @@ pub(super) fn build(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathB
         command.args(["--features", "mutants"]);
     }
     pass_through(&mut command).context("building the hypervisor's image")?;
-    let elf = directory.join(target).join("release").join(package);
+    let elf = elf(paths, arch, flavour);
     let folder = paths.target("image").join(flavour.name());
     fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
     let image = folder.join(arch.image_file());

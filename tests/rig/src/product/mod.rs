@@ -10,7 +10,7 @@ use crate::arch::Arch;
 use crate::kernel::Kernel;
 use crate::paths::Paths;
 use crate::terminal::remark;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::ValueEnum;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -84,6 +84,9 @@ pub(crate) fn build(paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<
         let image = image::build(paths, kernel.arch, flavour)?;
         let against = module::Against::kernel(kernel);
         products.modules = read_all(module::build(paths, &against, flavour, &image, true)?)?;
+        for module in &products.modules {
+            is_of(module, flavour)?;
+        }
         products.image = Some(Product::read(image)?);
     } else {
         remark(&format!(
@@ -94,6 +97,29 @@ pub(crate) fn build(paths: &Paths, kernel: &Kernel, flavour: Flavour) -> Result<
     Ok(products)
 }
 
+/// Only a build for tests has the parameters that break Mercury on purpose. (The
+/// image is looked into by `make check`.)
+fn is_of(module: &Product, flavour: Flavour) -> Result<()> {
+    if module.name() != "mercury.ko" {
+        return Ok(());
+    }
+    for parameter in ["inject", "override", "mutant"] {
+        let entry = format!("parmtype={parameter}:");
+        let has = module
+            .contents
+            .windows(entry.len())
+            .any(|bytes| bytes == entry.as_bytes());
+        ensure!(
+            has == (flavour == Flavour::Testing),
+            "{} is a {} build and {} the parameter '{parameter}'",
+            module.path.display(),
+            flavour.name(),
+            if has { "has" } else { "lacks" }
+        );
+    }
+    Ok(())
+}
+
 fn read_all(files: Vec<PathBuf>) -> Result<Vec<Product>> {
     files.into_iter().map(Product::read).collect()
 }
@@ -102,6 +128,11 @@ fn read_all(files: Vec<PathBuf>) -> Result<Vec<Product>> {
 pub(crate) fn build_image(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathBuf> {
     let _alone = alone(paths)?;
     image::build(paths, arch, flavour)
+}
+
+/// Where the image lies before it is made flat, with its symbols.
+pub(crate) fn image_elf(paths: &Paths, arch: Arch, flavour: Flavour) -> PathBuf {
+    image::elf(paths, arch, flavour)
 }
 
 /// The programs alone.

@@ -18,6 +18,7 @@ mod tables;
 
 use crate::arguments;
 use crate::command::{cargo, output, stdout_of};
+use crate::fuzz;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use crate::test::{self, Fate};
@@ -75,8 +76,13 @@ pub(crate) fn record(paths: &Paths, arguments: &arguments::Record) -> Result<u8>
         for recording in RECORDINGS {
             println!("{:<16} {}", recording.what, recording.about);
         }
+        println!("{:<16} {}", fuzz::WHAT, fuzz::ABOUT);
         return Ok(0);
     };
+    // No rows and no guest: it has a file of its own form.
+    if what == fuzz::WHAT {
+        return fuzz::record(paths, arguments.seed.unwrap_or(1));
+    }
     let recording = RECORDINGS
         .iter()
         .find(|recording| recording.what == what)

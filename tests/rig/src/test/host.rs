@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! The quick half: format, lints, and the tests that need no guest.
+//! The quick half: format, lints, the tests that need no guest, a look into the
+//! linked images, the fuzzers for a short while, and one planted defect.
 
 use super::matrix;
 use super::report::{Fate, Report};
+use super::{image, unsafety};
 use crate::arch::Arch;
 use crate::command::{cargo, output, shown};
+use crate::defects;
+use crate::fuzz;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::Result;
@@ -78,7 +82,71 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
         let reason = format!("'{}' ended with {}", shown(&command), ended.status);
         report.add(&name, failed.max(1), Fate::Failed(reason), wall, None);
     }
+    for arch in archs.iter().filter(|arch| has_image(paths, **arch)) {
+        remark(&format!("looking into the images of {arch}"));
+        let started = Instant::now();
+        let (count, fate) = match image::inspect(paths, *arch) {
+            Ok(_) => (2, Fate::Passed),
+            Err(error) => (1, Fate::Failed(format!("{error:#}"))),
+        };
+        let wall = started.elapsed();
+        report.spend(matrix::HOST, wall);
+        report.add(&format!("image-{arch}"), count, fate, wall, None);
+    }
+    fuzzers(paths, report);
+    sample(paths, report);
+    println!("{}", unsafety::table(paths)?);
     Ok(())
+}
+
+/// Seconds of a CPU that each fuzzer has here.
+const FUZZ_SECONDS: u64 = 20;
+/// What all of them may take, in seconds.
+const FUZZ_BUDGET: u64 = 300;
+
+/// Every boundary under the fuzzer, for a short while.
+fn fuzzers(paths: &Paths, report: &mut Report) {
+    let started = Instant::now();
+    let outcome = fuzz::run(paths, &[], FUZZ_SECONDS, 1);
+    let wall = started.elapsed();
+    report.spend(matrix::HOST, wall);
+    let trials = match outcome {
+        Ok(trials) => trials,
+        Err(error) => {
+            let fate = Fate::Failed(format!("{error:#}"));
+            report.add("fuzz", 1, fate, wall, Some(FUZZ_BUDGET));
+            return;
+        }
+    };
+    for trial in &trials {
+        println!("        {trial}");
+    }
+    let complaints: Vec<String> = trials.iter().filter_map(fuzz::Trial::complaint).collect();
+    let fate = if complaints.is_empty() {
+        Fate::Passed
+    } else {
+        Fate::Failed(complaints.join("; "))
+    };
+    let count = trials.len() as u64;
+    report.add("fuzz", count, fate, wall, Some(FUZZ_BUDGET));
+}
+
+/// The planted defect that it is the day for.
+fn sample(paths: &Paths, report: &mut Report) {
+    let started = Instant::now();
+    let (name, fate) = match defects::sample(paths) {
+        Ok(caught) => {
+            let fate = match caught.by.first() {
+                Some(_) => Fate::Passed,
+                None => Fate::Failed("no test notices this planted defect".to_owned()),
+            };
+            (format!("defect-{}", caught.name), fate)
+        }
+        Err(error) => ("defect".to_owned(), Fate::Failed(format!("{error:#}"))),
+    };
+    let wall = started.elapsed();
+    report.spend(matrix::HOST, wall);
+    report.add(&name, 1, fate, wall, None);
 }
 
 fn has_image(paths: &Paths, arch: Arch) -> bool {

@@ -5,11 +5,13 @@
 #[cfg(test)]
 mod axes;
 mod host;
+mod image;
 mod jobs;
 mod matrix;
 mod report;
 mod skips;
 mod system;
+mod unsafety;
 
 pub(crate) use matrix::{Row, Tier, load as rows};
 pub(crate) use report::Fate;
@@ -167,6 +169,12 @@ impl arguments::Test {
             self.arch.clone()
         }
     }
+}
+
+/// Prints how much is unsafe, by crate.
+pub(crate) fn print_unsafety(paths: &Paths) -> Result<()> {
+    print!("{}", unsafety::table(paths)?);
+    Ok(())
 }
 
 /// Prints the rows, or as JSON also the jobs that they are dealt out to.
