@@ -193,6 +193,9 @@ enum Suite {
     UserHypercall {
         /// What stands in RAX
         number: u64,
+        /// As this user
+        #[arg(long)]
+        user: Option<u32>,
     },
 }
 
@@ -237,7 +240,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Switcher => suite::sleep_race::switcher(),
         Suite::Worker { name } => workload::worker(&name),
         Suite::WithoutCapability { capability } => suite::privilege::attach_without(capability),
-        Suite::UserHypercall { number } => suite::instructions::from_user_mode(number),
+        Suite::UserHypercall { number, user } => suite::instructions::from_user_mode(number, user),
     }
 }
 

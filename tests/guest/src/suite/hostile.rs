@@ -69,6 +69,14 @@ fn touch(device: &Device, probe: &Probe, cpu: u32, random: &mut Random) -> Resul
     hole::check(device, probe, cpu, address, Some(name))
 }
 
+/// The child: gives root up.
+pub(crate) fn become_user(user: Option<u32>) -> Result<()> {
+    if let Some(user) = user {
+        nix::unistd::setuid(nix::unistd::Uid::from_raw(user))?;
+    }
+    Ok(())
+}
+
 /// Programs of a user without rights: the tool, the device, a hypercall.
 fn without_rights(cpu: u32, number: u64) -> Result<()> {
     for command in ["attach", "detach", "status"] {
@@ -81,7 +89,7 @@ fn without_rights(cpu: u32, number: u64) -> Result<()> {
     machine::pin(cpu)?;
     let output = Command::new("/proc/self/exe")
         .args(["user-hypercall", &number.to_string()])
-        .uid(NOBODY)
+        .args(["--user", &NOBODY.to_string()])
         .output()?;
     machine::unpin()?;
     ensure!(

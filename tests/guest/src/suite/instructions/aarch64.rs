@@ -34,7 +34,8 @@ const UNKNOWN: [u64; 6] = [
 const FIRMWARE: [(u64, u64); 2] = [(0x8400_0000, 0), (0x8400_000a, 0xc400_0003)];
 
 /// The child: one hypercall from user mode. It must not return.
-pub(crate) fn from_user_mode(number: u64) -> Result<()> {
+pub(crate) fn from_user_mode(number: u64, user: Option<u32>) -> Result<()> {
+    crate::suite::hostile::become_user(user)?;
     let answer: u64;
     // SAFETY: either it raises an undefined instruction, or somebody answers in
     // the registers that are given up here.

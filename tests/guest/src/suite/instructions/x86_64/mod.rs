@@ -38,7 +38,7 @@ trait Extension {
 }
 
 /// The child: one hypercall from user mode. It must not return.
-pub(crate) fn from_user_mode(number: u64) -> Result<()> {
+pub(crate) fn from_user_mode(number: u64, user: Option<u32>) -> Result<()> {
     let answer: u64;
     macro_rules! call {
         ($instruction:literal) => {
@@ -54,7 +54,10 @@ pub(crate) fn from_user_mode(number: u64) -> Result<()> {
             }
         };
     }
-    match backend()? {
+    // Who is nobody cannot ask any more.
+    let backend = backend()?;
+    crate::suite::hostile::become_user(user)?;
+    match backend {
         Backend::Svm => call!("vmmcall"),
         Backend::Vmx => call!("vmcall"),
     }
