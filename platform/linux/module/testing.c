@@ -25,7 +25,8 @@ static const char *const points[] = {
 	[MERCURY_POINT_FIRMWARE] = "firmware",
 	[MERCURY_POINT_PREPARE] = "prepare", [MERCURY_POINT_ENTER] = "enter",
 	[MERCURY_POINT_ASID0] = "asid0", [MERCURY_POINT_ARRIVE] = "arrive",
-	[MERCURY_POINT_STUCK] = "stuck", [MERCURY_POINT_STAY] = "stay", [MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",
+	[MERCURY_POINT_STUCK] = "stuck", [MERCURY_POINT_STAY] = "stay",
+	[MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",
 	[MERCURY_POINT_HOOKS] = "hooks",
 };
 
