@@ -9,7 +9,20 @@
 //! iomem or touches the hole and by hypercalls that change or describe the map:
 //! never on a path that an undisturbed guest takes. No interrupt can arrive
 //! while it is held (the image runs with all of them off), so the holder always
-//! makes progress.
+//! makes progress, unless it dies.
+//!
+//! The image may die on one CPU, by an exception or a panic of its own
+//! ([`Policy::die`]). From then on the map is nobody's: its lock may be held
+//! for ever, and what it guards may be half changed. So the lock is taken in one
+//! place only ([`Hypervisor::map_lock`]), which gives up when the image is dead,
+//! and everybody who wanted it has an answer that says so: [`Error::Died`] or
+//! [`FaultAnswer::Dead`], never a fault for a guest that did nothing. A CPU that
+//! gets one leaves with its guest's state as it was at the exit. Records go on
+//! without the lock, before and after.
+
+use core::hint;
+use core::sync::atomic::AtomicBool;
+use core::sync::atomic::Ordering;
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::GuestRange;
@@ -33,6 +46,7 @@ use mercury_hal::paging::Shape;
 use mercury_hal::paging::Stage2Format;
 use mercury_hal::paging::span;
 use spin::mutex::SpinMutex;
+use spin::mutex::SpinMutexGuard;
 
 use crate::generation::Generation;
 use crate::lent::Lent;
@@ -113,6 +127,9 @@ pub struct Hypervisor<F, A, C> {
     /// The nested map's generation, readable without the lock.
     generation: Generation,
     prepared: SpinMutex<Option<Prepared<F, A>>>,
+    /// Whether the image died on some CPU. Never cleared: the next attach brings
+    /// an image of its own.
+    dead: AtomicBool,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -140,8 +157,42 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             ring: Ring::new(),
             generation: Generation::new(),
             prepared: SpinMutex::new(None),
+            dead: AtomicBool::new(false),
             clock: core::marker::PhantomData,
         }
+    }
+
+    /// The one place where the lock is taken. Nothing if the image is dead,
+    /// whether its holder died or the map just is nobody's any more.
+    ///
+    /// # Errors
+    /// [`Error::Died`].
+    fn map_lock(&self) -> Result<SpinMutexGuard<'_, Option<Prepared<F, A>>>, Error> {
+        loop {
+            let guard = self.prepared.try_lock();
+            if self.is_dead() {
+                return Err(Error::Died);
+            }
+            if let Some(guard) = guard {
+                return Ok(guard);
+            }
+            hint::spin_loop();
+        }
+    }
+
+    /// For tests: something that happens while this CPU holds the lock, and of
+    /// which it dies: the lock is never given back.
+    #[cfg(feature = "mutants")]
+    pub fn while_locked(&self, what: impl FnOnce()) {
+        let guard = self.prepared.lock();
+        what();
+        core::mem::forget(guard);
+    }
+
+    /// For tests: begins a record and leaves it at that.
+    #[cfg(feature = "mutants")]
+    pub fn tear_record(&self) {
+        self.ring.tear();
     }
 
     /// Begins anew with these frames. Nothing is mapped yet.
@@ -153,14 +204,14 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         self.progress.begin()?;
         // What an earlier preparation built lies in frames that have gone back
         // to the kernel. If this one fails, nothing may be left of it.
-        *self.prepared.lock() = None;
+        *self.map_lock()? = None;
         let tables = LentTables::new(plan.lent, plan.first_free, access);
         let mut map = Stage2::new(plan.shape, tables)?;
         let zeros = map.memory_mut().take().ok_or(Error::FramesExhausted)?;
         for word in 0..(PAGE_SIZE / 8) as usize {
             map.memory_mut().write(zeros, word, 0);
         }
-        *self.prepared.lock() = Some(Prepared {
+        *self.map_lock()? = Some(Prepared {
             plan,
             map,
             zeros,
@@ -180,7 +231,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         if self.progress.phase() != Phase::Preparing {
             return Err(Error::WrongPhase);
         }
-        let mut guard = self.prepared.lock();
+        let mut guard = self.map_lock()?;
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
         let wide = range.end() - range.start() > 1 << 30;
         if wide && !is_ram && prepared.plan.shape.largest_leaf < 2 {
@@ -200,7 +251,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         if self.progress.phase() != Phase::Preparing {
             return Err(Error::WrongPhase);
         }
-        let mut guard = self.prepared.lock();
+        let mut guard = self.map_lock()?;
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
         let access = if cfg!(feature = "planted-hole-writable") {
             Access::All
@@ -240,10 +291,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     ///
     /// # Errors
     /// [`Error::WrongPhase`] before the preparation is over or for a CPU that
-    /// was not announced.
+    /// was not announced; [`Error::Died`].
     pub fn entering(&self, cpu: &mut Cpu) -> Result<HostPhysical, Error> {
         let (root, cpus) = {
-            let guard = self.prepared.lock();
+            let guard = self.map_lock()?;
             let prepared = guard.as_ref().ok_or(Error::WrongPhase)?;
             (prepared.map.root(), prepared.plan.cpus)
         };
@@ -277,7 +328,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         if self.progress.phase() != Phase::Preparing {
             return Err(Error::WrongPhase);
         }
-        let mut guard = self.prepared.lock();
+        let mut guard = self.map_lock()?;
         let prepared = guard.as_mut().ok_or(Error::WrongPhase)?;
         prepared
             .map
@@ -288,7 +339,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
 
     /// Stores a word of such a frame.
     pub fn write_frame(&self, frame: HostPhysical, index: usize, value: u64) {
-        if let Some(prepared) = self.prepared.lock().as_mut() {
+        // A dead image has none: whoever prepares it finds out by what it says.
+        if let Ok(mut guard) = self.map_lock()
+            && let Some(prepared) = guard.as_mut()
+        {
             prepared.map.memory_mut().write(frame, index, value);
         }
     }
@@ -323,7 +377,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// Changes what the first proof page points at, sealed or not: nobody but
     /// the module knows the page.
     fn prove(&self, with: impl FnOnce(ProofPages) -> Option<GuestPhysical>) -> Answer {
-        let mut guard = self.prepared.lock();
+        let mut guard = match self.map_lock() {
+            Ok(guard) => guard,
+            Err(error) => return Answer::Failed(error),
+        };
         let Some(prepared) = guard.as_mut() else {
             return Answer::Failed(Error::WrongPhase);
         };
@@ -345,7 +402,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// Maps an address before the guest uses it, so that it never faults there
     /// (a guest that is refused a page of its own memory dies of it).
     fn cover(&self, cpu: &mut Cpu, address: GuestPhysical) -> Answer {
-        let mut guard = self.prepared.lock();
+        let mut guard = match self.map_lock() {
+            Ok(guard) => guard,
+            Err(error) => return Answer::Failed(error),
+        };
         let Some(prepared) = guard.as_mut() else {
             return Answer::Failed(Error::WrongPhase);
         };
@@ -369,9 +429,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         Answer::Words([end, 0, 0, 0, 0, 0, 0, 0])
     }
 
-    fn memory_words(&self) -> [u64; 8] {
-        let guard = self.prepared.lock();
-        guard.as_ref().map_or([0; 8], |prepared| {
+    fn memory_words(&self) -> Result<[u64; 8], Error> {
+        let guard = self.map_lock()?;
+        Ok(guard.as_ref().map_or([0; 8], |prepared| {
             let census = prepared.map.census();
             let [small, middle, large] = census.leaves;
             [
@@ -384,7 +444,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
                 u64::from(prepared.plan.shape.root) + 1,
                 prepared.plan.lent.frames(),
             ]
-        })
+        }))
     }
 }
 
@@ -395,8 +455,19 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
         cpu.counters.count(reason);
     }
 
+    fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Every other CPU finds it at its next exit, or while it waits for the lock.
+    fn die(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
     fn stage2_fault(&self, cpu: &mut Cpu, address: GuestPhysical, touch: Touch) -> FaultAnswer {
-        let mut guard = self.prepared.lock();
+        let Ok(mut guard) = self.map_lock() else {
+            return FaultAnswer::Dead;
+        };
         let Some(prepared) = guard.as_mut() else {
             return FaultAnswer::Refuse;
         };
@@ -430,8 +501,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
     }
 
     fn may_look(&self, address: GuestPhysical) -> bool {
-        self.prepared.lock().as_ref().is_some_and(|prepared| {
-            address.0 < prepared.plan.shape.limit() && !prepared.plan.lent.covers(address)
+        self.map_lock().is_ok_and(|guard| {
+            guard.as_ref().is_some_and(|prepared| {
+                address.0 < prepared.plan.shape.limit() && !prepared.plan.lent.covers(address)
+            })
         })
     }
 
@@ -456,12 +529,13 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
                 Answer::Leave
             }
             Request::Seal(announced) => {
-                let sealed = u32::try_from(announced)
-                    .map_err(|_| Error::NotAllIn)
-                    .and_then(|announced| self.progress.seal(announced));
+                let sealed = self.memory_words().and_then(|words| {
+                    let announced = u32::try_from(announced).map_err(|_| Error::NotAllIn)?;
+                    self.progress.seal(announced)?;
+                    Ok(words[7])
+                });
                 match sealed {
-                    Ok(()) => {
-                        let frames = self.memory_words()[7];
+                    Ok(frames) => {
                         self.record(cpu, Event::Sealed, [announced, frames, 0, 0, 0]);
                         Answer::Words([0; 8])
                     }
@@ -473,7 +547,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
             Request::Restore => self.prove(|proof| Some(proof.plain)),
             Request::Unmap => self.prove(|_| None),
             Request::Counters(first) => Answer::Words(cpu.counters.eight_from(first)),
-            Request::Memory => Answer::Words(self.memory_words()),
+            Request::Memory => match self.memory_words() {
+                Ok(words) => Answer::Words(words),
+                Err(error) => Answer::Failed(error),
+            },
             Request::Cover(address) => self.cover(cpu, GuestPhysical(address)),
         }
     }

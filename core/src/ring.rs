@@ -10,6 +10,10 @@
 //! in a slot, and the one that comes second gives its record up: the other
 //! may still be storing words.
 //!
+//! A CPU on which the image dies in the middle of a record never ends it. Nobody
+//! waits for that either: readers pass its slot over, and so do writers, each time
+//! the ring comes around; one record in [`RECORDS`] is lost from then on.
+//!
 //! Sequence numbers begin at 1 and have no gaps, so a reader sees what it
 //! missed.
 
@@ -104,6 +108,17 @@ impl<const KEPT: usize, const WORDS: usize> Ring<KEPT, WORDS> {
         slot.sequence.store(sequence, Ordering::Release);
     }
 
+    /// For tests: a writer that dies after its first word.
+    #[cfg(any(test, feature = "mutants"))]
+    pub fn tear(&self) {
+        let sequence = self.last.fetch_add(1, Ordering::Relaxed) + 1;
+        let slot = self.slot(sequence);
+        if slot.claim(sequence) {
+            fence(Ordering::Release);
+            slot.words[0].store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+
     /// The record of this number, or the oldest after it that is still there,
     /// with its number.
     pub fn read(&self, wanted: u64) -> Option<(u64, [u64; WORDS])> {
@@ -172,6 +187,26 @@ mod tests {
         // And it has been overtaken by a whole round when it begins.
         assert!(ring.slot(2).claim(2 + RECORDS as u64));
         assert!(!ring.slot(2).claim(2));
+    }
+
+    #[test]
+    fn a_writer_that_dies_holds_nobody_up() {
+        let ring: Ring = Ring::new();
+        ring.write([1; RECORD_WORDS]);
+        ring.tear();
+        // Three rounds: its slot is lost in each, and no other is.
+        for number in 3..=3 * RECORDS as u64 {
+            ring.write([number; RECORD_WORDS]);
+            let lost = number % RECORDS as u64 == 2;
+            let read = ring.read(number);
+            assert_eq!(read, (!lost).then_some((number, [number; RECORD_WORDS])));
+        }
+        let (mut next, mut found) = (1, 0);
+        while let Some((sequence, words)) = ring.read(next) {
+            assert_eq!(words, [sequence; RECORD_WORDS]);
+            (next, found) = (sequence + 1, found + 1);
+        }
+        assert_eq!(found, RECORDS - 1);
     }
 
     #[test]

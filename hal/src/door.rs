@@ -106,6 +106,11 @@ pub struct Door {
     pub noted: [u64; NOTED_WORDS],
     /// Set up once: host physical address of the second page of this CPU's area.
     pub control_block: u64,
+    /// Set up once: this structure's virtual address in the kernel's tables.
+    pub kernel: u64,
+    /// Set up once: virtual address in the kernel of the last instructions of a
+    /// CPU that is freed from a dead image (0: the image has them itself).
+    pub way_free: u64,
 }
 
 /// A block of physically contiguous lent frames.

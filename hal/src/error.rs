@@ -31,6 +31,8 @@ pub enum Error {
     Injected = 10,
     /// A frame was asked for that the nested map holds in a way it should not.
     MapConflict = 11,
+    /// The image died, on this CPU or on another: nothing is done any more.
+    Died = 12,
 }
 
 impl Error {
@@ -47,5 +49,6 @@ impl Error {
         Self::BadAddress,
         Self::Injected,
         Self::MapConflict,
+        Self::Died,
     ];
 }

@@ -85,7 +85,7 @@ events! {
     /// Triple fault.
     Reset = 16, Error, "the guest shut down (triple fault) at {0}; the machine is reset";
     /// An exception in the hypervisor itself.
-    HostException = 17, Error, "exception {0d} in the hypervisor, error {1}, at {2}, address {3}; the machine is reset";
+    HostException = 17, Error, "exception {0d} in the hypervisor, error {1}, at {2}, address {3}: it is dead";
     /// Microcode update while attached.
     MicrocodeRefused = 19, Warning, "microcode update refused while attached: detach first";
     /// Somebody asked for the mode that Mercury runs in.
@@ -99,7 +99,13 @@ events! {
     /// SIPI came to a guest.
     Started = 33, Information, "cpu was started as guest by SIPI, at page {0}";
     /// The guest does not come on.
-    Standstill = 21, Error, "the guest stands still: exit {0} at {1} for {2}, over and over ({3}, {4}); the machine is reset";
+    Standstill = 21, Error, "the guest stands still: exit {0} at {1} for {2}, over and over ({3}, {4}): the hypervisor gives up";
+    /// A panic in the hypervisor itself.
+    HostPanic = 40, Error, "panic in the hypervisor, line {0d}, column {1d} of the file whose name is at {2}: it is dead";
+    /// A CPU was freed from a dead image.
+    Freed = 41, Warning, "cpu was freed from the dead hypervisor and is native again, at {0} (0: it was not a guest)";
+    /// A CPU cannot be freed.
+    NotFreed = 42, Error, "cpu cannot be freed from the dead hypervisor (it was {0d}; event {1}, shadow {2}): the machine is reset";
     /// Memory that is about to be used was mapped.
     Covered = 20, Information, "memory that is added at {0} was mapped up to {1}";
 
@@ -135,4 +141,8 @@ events! {
     DryRun = 78, Information, "dry run: everything was built and taken down again";
     /// Module: memory was not let online.
     MemoryRefused = 79, Warning, "memory at {0} was not let online (error {1d}): no frame is left for the tables that would map it, or a switch is under way; detach first, or try again";
+    /// Module: the image died, and everything it had was taken back.
+    DeadDetached = 80, Warning, "the hypervisor had died on cpu {0d} ({1d} is the event in the log that says of what): all CPUs are native, and everything it had was taken back";
+    /// Module: a CPU that should be a guest is native, because the image died.
+    DiedNative = 81, Error, "the hypervisor died on cpu {0d} ({1d} is the event in the log that says of what): cpu was freed and is native";
 }

@@ -69,6 +69,9 @@ pub enum FaultAnswer {
     Hole,
     /// It cannot be mapped: the architecture's protection fault.
     Refuse,
+    /// Nobody can say: the image died. The CPU leaves with its guest's state as
+    /// it was at the exit.
+    Dead,
 }
 
 /// Mercury's decisions, one CPU asking at a time for itself.
@@ -77,6 +80,11 @@ pub trait Policy {
     /// that CPU touches it.
     type Cpu;
 
+    /// Whether the image died on some CPU. That is the first question of every
+    /// exit: if so, the CPU leaves, with no lock and from its own state only.
+    fn is_dead(&self) -> bool;
+    /// The image dies: nothing can go on beneath this guest.
+    fn die(&self);
     /// Counts an exit of this CPU.
     fn count(&self, cpu: &mut Self::Cpu, reason: Reason);
     /// Decides about a fault of the nested map at `address`.

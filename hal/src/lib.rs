@@ -20,5 +20,6 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod frames;
+pub mod life;
 pub mod paging;
 pub mod repetition;

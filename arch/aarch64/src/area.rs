@@ -7,6 +7,7 @@
 
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
+use mercury_hal::life::LifeWord;
 use mercury_hal::repetition::Repetition;
 
 use crate::window::CPU_BASE;
@@ -42,6 +43,22 @@ pub struct Found {
     pub reserved: u64,
 }
 
+/// What Rust keeps and an exception of the image overwrites: together with the
+/// registers on the stack ([`crate::frame`]) all of the guest as it came out. The
+/// assembly of the vectors and of the door knows the order.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Kept {
+    /// X19 to X29.
+    pub x: [u64; 11],
+    /// ELR_EL2.
+    pub place: u64,
+    /// SPSR_EL2.
+    pub state: u64,
+    /// ESR_EL2.
+    pub syndrome: u64,
+}
+
 /// The first page of CPU n's area, at [`CPU_BASE`] + n * [`CPU_STRIDE`] in the
 /// image's address space. `L` is what the logic keeps for a CPU.
 #[derive(Debug)]
@@ -57,6 +74,10 @@ pub struct Area<L> {
     pub mutant: u64,
     /// Whether the guest comes on.
     pub repetition: Repetition,
+    /// How far this CPU has come, should the image die on it.
+    pub life: LifeWord,
+    /// The rest of the guest at an exit, or of the kernel at a call.
+    pub kept: Kept,
     /// The logic's.
     pub logic: L,
 }

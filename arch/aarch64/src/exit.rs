@@ -11,6 +11,11 @@
 //! later): to take EL2 is refused, to give it back succeeds and does nothing,
 //! and to run code at EL2 lets this CPU go first: that is how a crash kernel is
 //! started, and afterwards nobody is left who could ask.
+//!
+//! Should the image die ([`mercury_hal::life`]), the guest must be as it was when it
+//! came out. So a handler asks and records first, then calls [`Exit::settle`], and
+//! only then writes the frame, ELR_EL2 and SPSR_EL2 (of which there are copies) or
+//! registers of EL1 (of which there are none).
 
 use aarch64_cpu::registers::ELR_EL1;
 use aarch64_cpu::registers::ELR_EL2;
@@ -32,6 +37,7 @@ use mercury_hal::exit::FaultAnswer;
 use mercury_hal::exit::Policy;
 use mercury_hal::exit::Reason;
 use mercury_hal::exit::Touch;
+use mercury_hal::life::Life;
 use mercury_hal::repetition;
 use tock_registers::interfaces::Readable;
 use tock_registers::interfaces::Writeable;
@@ -60,8 +66,9 @@ pub enum Next {
     /// has in X0, or, if X3 is not 0, on at EL2 at that physical address with
     /// what it has in X0 to X2.
     Leave,
-    /// Nothing can go on on this CPU.
-    End,
+    /// The image is dead, and the guest is as it was at the exit: the CPU is
+    /// freed.
+    Dead,
 }
 
 /// Numbers of the stub's calls, and its answer to what it does not know.
@@ -116,12 +123,20 @@ impl<P: Policy> Exit<'_, P> {
                 self.area.repetition.entry(true);
                 return self.call();
             }
-            _ if self.stands_still(esr) => return Next::End,
+            _ if self.stands_still(esr) => {
+                self.policy.die();
+                return Next::Dead;
+            }
             Cause::Fault(fault) => self.fault(fault, esr),
             Cause::Other(_) => {
                 self.unexpected(0, esr);
-                self.take_exception(inject::UNDEFINED);
+                if self.settle() {
+                    self.take_exception(inject::UNDEFINED);
+                }
             }
+        }
+        if self.area.life.now() == Life::Exited && self.policy.is_dead() {
+            return Next::Dead;
         }
         let came_on = ELR_EL2.get() != place;
         self.area.repetition.entry(came_on);
@@ -136,10 +151,20 @@ impl<P: Policy> Exit<'_, P> {
         let still = self.area.repetition.exit(what, false) == repetition::LIMIT;
         if still {
             let [esr, place, address, page] = what;
-            self.count(Reason::Reset);
+            self.count(Reason::Other);
             self.record(Event::Standstill, [esr, place, address, page, 0]);
         }
         still
+    }
+
+    /// The last look before the guest is changed: if the image has died, what was
+    /// found out is worth nothing, and the guest stays as it is.
+    fn settle(&self) -> bool {
+        let alive = !self.policy.is_dead();
+        if alive {
+            self.area.life.set(Life::Settling);
+        }
+        alive
     }
 
     fn count(&mut self, reason: Reason) {
@@ -157,6 +182,9 @@ impl<P: Policy> Exit<'_, P> {
         };
         self.count(Reason::Hypercall);
         let answer = self.policy.hypercall(&mut self.area.logic, request);
+        if !self.settle() {
+            return Next::Dead;
+        }
         self.frame.x[0] = answer.status();
         match answer {
             Answer::Words(words) => {
@@ -181,15 +209,22 @@ impl<P: Policy> Exit<'_, P> {
         self.count(Reason::Virtualization);
         let honoured = mutant::active(self.area.mutant, Mutant::ResetVectors);
         match number {
+            // One plain store: nothing before it has changed, nothing after it can fail.
             stub::RESET_VECTORS if !honoured => self.frame.x[0] = 0,
             stub::RESET_VECTORS => {
-                self.frame.x[0] = 0;
                 self.policy.hypercall(&mut self.area.logic, Request::Detach);
+                if !self.settle() {
+                    return Next::Dead;
+                }
+                self.frame.x[0] = 0;
                 return self.leave(0);
             }
             stub::SOFT_RESTART => {
                 let [_, target, first, second, third, ..] = self.frame.x;
                 self.policy.hypercall(&mut self.area.logic, Request::Detach);
+                if !self.settle() {
+                    return Next::Dead;
+                }
                 self.frame.x[0] = first;
                 self.frame.x[1] = second;
                 self.frame.x[2] = third;
@@ -227,6 +262,8 @@ impl<P: Policy> Exit<'_, P> {
             FaultAnswer::Again => el2::publish(&ThisCpu),
             FaultAnswer::Hole => self.hole(address, fault, esr),
             FaultAnswer::Refuse => self.abort(esr),
+            // The last question of the exit sees it.
+            FaultAnswer::Dead => {}
         }
     }
 
@@ -250,7 +287,9 @@ impl<P: Policy> Exit<'_, P> {
                 Event::HoleStore,
                 [address.0, u64::from(fault.size), place, 0, 0],
             );
-            self.skip();
+            if self.settle() {
+                self.skip();
+            }
         } else {
             self.count(Reason::HoleRefused);
             self.record(
@@ -274,6 +313,9 @@ impl<P: Policy> Exit<'_, P> {
 
     /// The guest gets a synchronous external abort.
     fn abort(&mut self, esr: u64) {
+        if !self.settle() {
+            return;
+        }
         FAR_EL1.set(FAR_EL2.get());
         let before = self.before();
         self.take_exception(inject::external_abort(esr, before.is_user()));

@@ -45,6 +45,8 @@ instructions! {
     dsb_nsh = "dsb nsh";
     /// They are for every CPU.
     dsb_ish = "dsb ish";
+    /// They are for everybody, caches past which somebody reads included.
+    dsb_sy = "dsb sy";
     /// This CPU's stores are seen by every CPU's walks.
     dsb_ishst = "dsb ishst";
     /// Stores so far are seen before later ones.
@@ -53,6 +55,17 @@ instructions! {
     tlbi_vmalls12e1 = "tlbi vmalls12e1";
     /// Every CPU is.
     tlbi_vmalls12e1is = "tlbi vmalls12e1is";
+}
+
+/// A line of memory is clean to the point of coherency, and in no cache.
+pub fn clean(address: u64) {
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: maintenance of a line changes nothing that anybody sees through caches.
+    unsafe {
+        core::arch::asm!("dc civac, {0}", in(reg) address, options(nostack));
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    let _ = address;
 }
 
 /// Asks stage 1 of the guest, as the kernel reads, what lies behind a virtual

@@ -4,11 +4,13 @@
 //! A script is a list of [`Act`]s; each has an [`Outcome`], and natively most
 //! have another one than beneath Mercury. How an exit is taken apart and what
 //! is asked of the core is the shape of `arch/x86_64/src/svm/exit.rs`, down to
-//! the last question of every exit, whether to flush.
+//! the last question of every exit, whether to flush, and the first, whether the
+//! image is dead: then the CPU is freed and the program's next try is native.
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::call::Answer;
 use mercury_hal::call::Request;
+use mercury_hal::error::Error;
 use mercury_hal::event::Event;
 use mercury_hal::exit::FaultAnswer;
 use mercury_hal::exit::Policy;
@@ -24,6 +26,9 @@ use crate::mmu::allows;
 /// Faults at one address in a row after which nobody believes in progress.
 const PATIENCE: usize = 4;
 
+/// How long a CPU holds the lock before it dies of it: others come and wait.
+const HOLDS_ON: std::time::Duration = std::time::Duration::from_millis(20);
+
 /// Something that a program does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
@@ -35,6 +40,19 @@ pub enum Act {
     Call(u64, u64),
     /// The same from user mode.
     UserCall(u64, u64),
+    /// An exit in which the image dies.
+    Die(Death),
+}
+
+/// Where the image is when it dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// Nowhere in particular.
+    Plain,
+    /// It has held the map's lock for a while.
+    Locked,
+    /// In the middle of a record.
+    InRecord,
 }
 
 /// What came of it.
@@ -68,7 +86,38 @@ impl SimCpu {
             Act::Touch(address, _) => Outcome::Done(pattern(address.identity())),
             Act::Call(number, argument) => self.call(number, argument, true),
             Act::UserCall(number, argument) => self.call(number, argument, false),
+            Act::Die(death) => self.die(death),
         }
+    }
+
+    fn die(&mut self, death: Death) -> Outcome {
+        if self.freed_if_dead() || !self.is_guest() {
+            return Outcome::Undefined;
+        }
+        let hypervisor = self.hypervisor();
+        match death {
+            Death::Plain => hypervisor.die(),
+            Death::InRecord => {
+                hypervisor.tear_record();
+                hypervisor.die();
+            }
+            Death::Locked => hypervisor.while_locked(|| {
+                std::thread::sleep(HOLDS_ON);
+                hypervisor.die();
+            }),
+        }
+        hypervisor.record(&self.logic, Event::HostException, [6, 0, 0, 0, 0]);
+        self.leave();
+        Outcome::Undefined
+    }
+
+    /// The first thing at every exit.
+    fn freed_if_dead(&mut self) -> bool {
+        let dead = self.is_guest() && self.hypervisor().is_dead();
+        if dead {
+            self.leave();
+        }
+        dead
     }
 
     fn hypervisor(&self) -> std::sync::Arc<SimHypervisor> {
@@ -93,9 +142,16 @@ impl SimCpu {
                 );
                 return Outcome::Done(shared.memory.load(target));
             }
+            if self.freed_if_dead() {
+                return Outcome::Done(pattern(address.identity()));
+            }
             let answer = shared
                 .hypervisor
                 .stage2_fault(&mut self.logic, address, touch);
+            if answer == FaultAnswer::Dead {
+                self.leave();
+                return Outcome::Done(pattern(address.identity()));
+            }
             let outcome = self.fault(&shared.hypervisor, address, touch, answer);
             self.back_in(&shared.hypervisor);
             if let Some(outcome) = outcome {
@@ -113,7 +169,7 @@ impl SimCpu {
         answer: FaultAnswer,
     ) -> Option<Outcome> {
         let (reason, event, outcome) = match answer {
-            FaultAnswer::Again => return None,
+            FaultAnswer::Again | FaultAnswer::Dead => return None,
             FaultAnswer::Refuse => {
                 policy.count(&mut self.logic, Reason::Other);
                 return Some(Outcome::Protection);
@@ -123,14 +179,14 @@ impl SimCpu {
             }
             FaultAnswer::Hole => (Reason::HoleRefused, Event::HoleRefused, Outcome::Protection),
         };
-        assert!(!policy.may_look(address));
+        assert!(!policy.may_look(address), "a look into the hole");
         policy.count(&mut self.logic, reason);
         policy.record(&self.logic, event, [address.0, touch as u64, 0, 0, 0]);
         Some(outcome)
     }
 
     fn call(&mut self, number: u64, argument: u64, from_kernel: bool) -> Outcome {
-        if !self.is_guest() {
+        if self.freed_if_dead() || !self.is_guest() {
             return Outcome::Undefined;
         }
         let policy = self.hypervisor();
@@ -150,6 +206,11 @@ impl SimCpu {
             Answer::Leave => {
                 self.leave();
                 return Outcome::Answered(answer.status(), [0; 8]);
+            }
+            // It died meanwhile: the call is made again, and nobody answers.
+            Answer::Failed(Error::Died) => {
+                self.leave();
+                return Outcome::Undefined;
             }
             Answer::Failed(_) => [0; 8],
             Answer::Words(words) => words,

@@ -8,8 +8,10 @@
 use mercury_hal::call::Answer;
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
+use mercury_hal::life::LifeWord;
 use mercury_hal::repetition::Repetition;
 
+use crate::freed::Freed;
 use crate::pad::PAD_OFFSET;
 use crate::snapshot::Snapshot;
 use crate::tables;
@@ -24,6 +26,9 @@ pub enum Next {
     Guest,
     /// The CPU leaves, with this for the kernel to find in RAX.
     Leave(u64),
+    /// The image is dead, and the guest is as it was at the exit: the CPU is
+    /// freed.
+    Dead,
 }
 
 /// General registers, in the order in which instructions number them. RSP's
@@ -93,6 +98,10 @@ pub struct Area<L> {
     pub peek_entry: u64,
     /// Whether the guest comes on.
     pub repetition: Repetition,
+    /// How far this CPU has come, should the image die on it.
+    pub life: LifeWord,
+    /// What it is freed with then.
+    pub freed: Freed,
     /// The logic's.
     pub logic: L,
 }

@@ -21,6 +21,7 @@ extern crate std;
 
 pub mod area;
 pub mod exception;
+pub mod freed;
 pub mod guest_memory;
 pub mod hole;
 pub mod instruction;

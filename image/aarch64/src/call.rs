@@ -24,18 +24,25 @@ use mercury_hal::door;
 use mercury_hal::door::Operation;
 use mercury_hal::door::Parameters;
 use mercury_hal::error::Error;
+use mercury_hal::exit::Policy;
+use mercury_hal::life::Life;
 use mercury_hal::paging::Shape;
 use mercury_hal::repetition::Repetition;
 
-use crate::exception;
-use crate::exception::CONDUIT;
+use crate::death;
+use crate::death::CONDUIT;
 use crate::machine::HYPERVISOR;
 use crate::machine::MUTANT;
 use crate::machine::VTCR;
 use crate::machine::WINDOW;
+#[cfg(feature = "mutants")]
+use crate::provoke;
 
 /// Injection into [`Operation::Enter`] (`mercury_door.h`).
 const INJECT_REFUSE: u64 = 1;
+/// The same: the image dies.
+#[cfg(feature = "mutants")]
+const INJECT_DIE: u64 = 3;
 
 /// How a call comes back: in X0 and X1.
 #[repr(C)]
@@ -59,8 +66,12 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
     };
     let [first, second, third, _] = arguments;
     let operation = Operation::decode(operation);
+    // SAFETY: as above.
+    unsafe { &*area }.life.set(Life::Called);
     let result = match operation {
         None => Err(Error::UnknownRequest),
+        // Whatever it died of: all that a dead image still does is say so.
+        Some(operation) if operation != Operation::Log && HYPERVISOR.is_dead() => Err(Error::Died),
         // Writes every area, so no reference to this one may be alive.
         Some(Operation::Prepare) => {
             CONDUIT.store(conduit, Ordering::Relaxed);
@@ -78,6 +89,8 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
         // SAFETY: as above.
         Some(Operation::Enter) => enter(unsafe { &mut *area }, first),
     };
+    // SAFETY: as above.
+    unsafe { &*area }.life.set(Life::Outside);
     Return {
         stays: u64::from(operation == Some(Operation::Enter) && result.is_ok()),
         result: match result {
@@ -146,7 +159,12 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<(), Error> {
         return Err(Error::Injected);
     }
     let root = HYPERVISOR.entering(&mut area.logic)?;
+    area.life.set(Life::Entering);
     guest::begin(area, root, VTCR.load(Ordering::Relaxed));
+    #[cfg(feature = "mutants")]
+    if inject == INJECT_DIE {
+        provoke::by(0);
+    }
     Ok(())
 }
 
@@ -162,11 +180,25 @@ pub(crate) unsafe extern "C" fn mercury_exit(
 ) -> u64 {
     // SAFETY: only this CPU uses its area.
     let area = unsafe { &mut *area };
+    area.life.set(Life::Exited);
+    if HYPERVISOR.is_dead() {
+        // SAFETY: the guest has just exited, and is as it was.
+        unsafe { death::free(area) }
+    }
     // SAFETY: pushed a moment ago on this CPU's stack.
     let frame = unsafe { &mut *frame };
+    #[cfg(feature = "mutants")]
+    provoke::if_asked(&area.kept, frame);
     match exit::handle(area, frame, Vector::from_number(vector), &HYPERVISOR) {
-        Next::Guest => 0,
-        Next::Leave => 1,
-        Next::End => exception::end(),
+        Next::Guest => {
+            area.life.set(Life::Outside);
+            0
+        }
+        Next::Leave => {
+            area.life.set(Life::Leaving);
+            1
+        }
+        // SAFETY: the guest has just exited, and is as it was.
+        Next::Dead => unsafe { death::free(area) },
     }
 }

@@ -12,11 +12,13 @@
 #[cfg(target_os = "none")]
 mod call;
 #[cfg(target_os = "none")]
+mod death;
+#[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
-mod exception;
-#[cfg(target_os = "none")]
 mod machine;
+#[cfg(all(target_os = "none", feature = "mutants"))]
+mod provoke;
 
 #[cfg(not(target_os = "none"))]
 fn main() {

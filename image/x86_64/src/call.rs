@@ -16,6 +16,7 @@ use mercury_hal::door;
 use mercury_hal::door::Operation;
 use mercury_hal::door::Parameters;
 use mercury_hal::error::Error;
+use mercury_hal::exit::Policy;
 use mercury_hal::paging::Shape;
 use mercury_x86::area;
 use mercury_x86::area::Area;
@@ -79,6 +80,8 @@ pub(crate) unsafe fn carry_out(area: *mut Area<Cpu>, enter: Enter) -> u64 {
     };
     let result = match Operation::decode(operation) {
         None => Err(Error::UnknownRequest),
+        // Whatever it died of: all that a dead image still does is say so.
+        Some(operation) if operation != Operation::Log && HYPERVISOR.is_dead() => Err(Error::Died),
         // Writes every area, so no reference to this one may be alive.
         Some(Operation::Prepare) => prepare(first, backend),
         Some(Operation::Map) => GuestRange::new(first, second)

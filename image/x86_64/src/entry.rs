@@ -6,17 +6,12 @@
 //! (nothing can use them: interrupts are off and the global interrupt flag is
 //! clear) and the stack pointer means nothing here; under VMX all three are the
 //! landing pad's, and an NMI may come between any two instructions.
-#![expect(
-    unsafe_code,
-    reason = "the entry is assembly, the panic handler a reset"
-)]
+#![expect(unsafe_code, reason = "the entry is assembly")]
 
 use core::arch::global_asm;
 
-use mercury_core::hypervisor::Cpu;
 use mercury_hal::door::CPU_STACK_TOP;
 use mercury_hal::event::Event;
-use mercury_hal::exit::Policy;
 use mercury_x86::exception;
 use mercury_x86::exception::Frame;
 use mercury_x86::exception::VECTORS;
@@ -24,8 +19,8 @@ use mercury_x86::instruction;
 use mercury_x86::nmi;
 use mercury_x86::tables;
 
+use crate::death;
 use crate::machine::GATES;
-use crate::machine::HYPERVISOR;
 
 pub(crate) static DESCRIPTORS: [u64; 4] = tables::DESCRIPTORS;
 
@@ -77,23 +72,25 @@ extern "C" fn mercury_exception(frame: &mut Frame) {
         return;
     }
     let address = instruction::read_cr2();
-    HYPERVISOR.record(
-        &Cpu::new(u32::MAX),
-        Event::HostException,
-        [frame.vector, frame.error, frame.rip, address, 0],
-    );
     #[cfg(feature = "serial-panic")]
     serial::report(&[frame.vector, frame.error, frame.rip, address, frame.rest[2]]);
-    exception::reset()
+    death::die(
+        Event::HostException,
+        [frame.vector, frame.error, frame.rip, address, 0],
+    )
 }
 
 /// No code of the image panics; what the compiler puts in for the impossible
 /// ends as an exception does.
 #[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     #[cfg(feature = "serial-panic")]
     serial::report(&[0xdead]);
-    exception::reset()
+    let place = info.location().map_or([0; 5], |location| {
+        let (line, column) = (u64::from(location.line()), u64::from(location.column()));
+        [line, column, location.file().as_ptr() as u64, 0, 0]
+    });
+    death::die(Event::HostPanic, place)
 }
 
 /// For whoever debugs a dead machine: numbers, straight to the first serial

@@ -14,6 +14,7 @@ use mercury_x86::area;
 use mercury_x86::area::Area;
 use mercury_x86::area::Next;
 use mercury_x86::area::Registers;
+use mercury_x86::exception;
 use mercury_x86::pad::PAD_OFFSET;
 use mercury_x86::pad::Pad;
 use mercury_x86::vmx::build;
@@ -184,12 +185,17 @@ unsafe fn live(area: *mut Area<Cpu>) -> Error {
             return Error::EntryRefused;
         }
         launched = true;
-        if let Next::Leave(result) = exit::handle(area, &HYPERVISOR) {
-            // SAFETY: as above.
-            let pad = unsafe { &mut *pad };
-            exit::hand_over(area, pad);
-            // SAFETY: the guest has just exited.
-            unsafe { depart::detach(area, pad, result) }
+        match exit::handle(area, &HYPERVISOR) {
+            Next::Guest => {}
+            Next::Leave(result) => {
+                // SAFETY: as above.
+                let pad = unsafe { &mut *pad };
+                exit::hand_over(area, pad);
+                // SAFETY: the guest has just exited.
+                unsafe { depart::detach(area, pad, result) }
+            }
+            // A dead image is not survived under VMX.
+            Next::Dead => exception::reset(),
         }
     }
 }

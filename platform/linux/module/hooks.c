@@ -10,6 +10,10 @@
  * online: the machine is *mixed*, status says so and why, and it is tried
  * again.
  *
+ * An image that has died takes nobody in any more, whoever comes up, comes back
+ * from sleep or tries again: `mercury detach` takes its memory back, and the next
+ * attach brings another one.
+ *
  * Sleep: detach before the machine sleeps, keep the memory, attach afterwards.
  * Reboot, power-off and ordinary kexec: detach. Where a deep idle state would
  * lose Mercury, none is entered while it is there.
@@ -97,7 +101,8 @@ static DECLARE_DELAYED_WORK(retry_work, retry);
 /* On the CPU itself. */
 static bool take_in(int cpu)
 {
-	u64 error = mercury_is_guest() ? 0 : mercury_fits() ? mercury_enter_here() : MERCURY_ERROR_UNSUPPORTED;
+	u64 error = mercury_is_guest() ? 0 : mercury_machine.dead ? MERCURY_ERROR_DIED :
+		    mercury_fits() ? mercury_enter_here() : MERCURY_ERROR_UNSUPPORTED;
 
 	if (error) {
 		per_cpu(why_native, cpu) = MERCURY_EVENT_HOTPLUG_FAILED;
@@ -111,6 +116,9 @@ static bool take_in(int cpu)
 
 static void try_again_soon(void)
 {
+	/* It stays dead. */
+	if (mercury_machine.dead)
+		return;
 	retries_left = RETRIES;
 	schedule_delayed_work(&retry_work, RETRY_SECONDS * HZ);
 }
@@ -147,14 +155,14 @@ static void retry(struct work_struct *work)
 		again = true;
 		goto out;
 	}
-	if (mercury_machine.stage == MERCURY_STAGE_PARKED) {
+	if (mercury_machine.stage == MERCURY_STAGE_PARKED && !mercury_machine.dead) {
 		struct mercury_verdict refusal;
 
 		again = mercury_switch_in(&refusal, false);
 	}
 	cpus_read_lock();
 	for_each_online_cpu(cpu) {
-		if (!visit || mercury_machine.stage != MERCURY_STAGE_ATTACHED || !per_cpu(why_native, cpu))
+		if (!visit || mercury_machine.dead || mercury_machine.stage != MERCURY_STAGE_ATTACHED || !per_cpu(why_native, cpu))
 			continue;
 		visit->kind = MERCURY_VISIT_CALL;
 		visit->number = MERCURY_CALL_NULL;
@@ -164,7 +172,9 @@ static void retry(struct work_struct *work)
 		visit->number = MERCURY_OPERATION_ENTER;
 		visit->arguments[0] = mercury_inject(MERCURY_POINT_ENTER, cpu) ? MERCURY_INJECT_REFUSE : 0;
 		if (mercury_visit(cpu, visit) || visit->status) {
-			again = true;
+			if (visit->status == MERCURY_ERROR_DIED)
+				mercury_drain_log();
+			again = !mercury_machine.dead;
 			continue;
 		}
 		per_cpu(why_native, cpu) = 0;

@@ -137,7 +137,7 @@ static inline bool mercury_succeeded(u64 status)
 /* ---- switch.c ---- */
 enum mercury_stage {
 	MERCURY_STAGE_NATIVE,	/* nothing is held */
-	MERCURY_STAGE_ATTACHED,	/* sealed */
+	MERCURY_STAGE_ATTACHED,	/* sealed; CPUs are guests, unless the image died since */
 	MERCURY_STAGE_PARKED,	/* prepared, CPUs native: asleep, or going down */
 };
 
@@ -152,6 +152,8 @@ struct mercury_machine {
 	bool firmware_held;
 	unsigned int changed_registers;	/* test build: mercury_call_guarded */
 	bool image_runs;		/* its tables are built: the door is open */
+	bool dead;			/* the image said that it died: nobody goes in any more */
+	unsigned int dead_cpu, dead_event;	/* where, and the record that says of what */
 	unsigned int notifiers, hotplug_states;
 	u64 attaches, detaches, refusals;
 	u64 image_log_next;
@@ -213,6 +215,12 @@ enum {
 	MERCURY_EVENT_ARRIVAL_LATE = 77,
 	MERCURY_EVENT_DRY_RUN = 78,
 	MERCURY_EVENT_MEMORY_REFUSED = 79,
+	MERCURY_EVENT_DEAD_DETACHED = 80,
+	MERCURY_EVENT_DIED_NATIVE = 81,
+	/* of the image, of which it dies */
+	MERCURY_EVENT_HOST_EXCEPTION = 17,
+	MERCURY_EVENT_STANDSTILL = 21,
+	MERCURY_EVENT_HOST_PANIC = 40,
 };
 enum { MERCURY_ERROR = 1, MERCURY_WARNING = 2, MERCURY_INFORMATION = 3, MERCURY_DETAIL = 4 };
 

@@ -52,10 +52,12 @@
 #define MERCURY_ERROR_UNSUPPORTED 5
 #define MERCURY_ERROR_EXTENSION_TAKEN 6
 #define MERCURY_ERROR_INJECTED 10
+#define MERCURY_ERROR_DIED 12
 
 /* Injections into MERCURY_OPERATION_ENTER, test builds only. */
 #define MERCURY_INJECT_REFUSE 1		/* the image refuses */
 #define MERCURY_INJECT_ASID0 2		/* VMRUN itself fails */
+#define MERCURY_INJECT_DIE 3		/* the image dies */
 
 /* Offsets into struct mercury_door, for door.S. */
 #define MERCURY_DOOR_OWN 104
@@ -76,6 +78,8 @@ struct mercury_door {
 	__u64 backend;
 	struct mercury_noted noted;
 	__u64 control_block;
+	__u64 kernel;
+	__u64 way_free;
 };
 
 struct mercury_block {

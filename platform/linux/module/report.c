@@ -2,7 +2,8 @@
 /*
  * What there is to tell: status, log, samples, proofs.
  *
- * Status asks every CPU by a hypercall and believes nothing else. The log is
+ * Status asks every CPU by a hypercall and believes nothing else. If the image has
+ * died, that is the exit at which the CPU is freed. The log is
  * one ring in the module: its own records, and those of the image, fetched from
  * there while a CPU is attached (by hypercall) or while the image is still in
  * memory (through the door).
@@ -61,10 +62,22 @@ void mercury_note(u16 event, u8 level, int cpu, u64 a, u64 b, u64 c, u64 d)
 	});
 }
 
+/* The image's last words. */
+static void look_for_death(u16 event, u32 cpu)
+{
+	if (mercury_machine.dead || (event != MERCURY_EVENT_HOST_EXCEPTION &&
+				     event != MERCURY_EVENT_HOST_PANIC && event != MERCURY_EVENT_STANDSTILL))
+		return;
+	mercury_machine.dead_cpu = cpu;
+	mercury_machine.dead_event = event;
+	mercury_machine.dead = true;
+}
+
 static bool take_over(const u64 words[8])
 {
 	if (!words[0])
 		return false;
+	look_for_death(words[2], words[2] >> 32);
 	append((struct mercury_record) {
 		.ticks = words[1], .event = words[2], .level = words[2] >> 16, .cpu = words[2] >> 32,
 		.arguments = { words[3], words[4], words[5], words[6], words[7] },
@@ -148,6 +161,26 @@ unsigned int mercury_samples_copy(u64 *from, struct mercury_sample *to, unsigned
 
 /* ---- status ---- */
 
+/*
+ * Why a CPU is native. Nobody made it native while the machine is attached:
+ * then the image died, on this CPU or on another, and has said so.
+ */
+static u32 why_native(int cpu)
+{
+	struct mercury_machine *machine = &mercury_machine;
+
+	if (mercury_hotplug_why(cpu) || machine->stage != MERCURY_STAGE_ATTACHED)
+		return mercury_hotplug_why(cpu);
+	if (!machine->dead)
+		mercury_drain_log();
+	if (machine->dead) {
+		mercury_note(MERCURY_EVENT_DIED_NATIVE, MERCURY_ERROR, cpu, machine->dead_cpu,
+			     machine->dead_event, 0, 0);
+		mercury_why_native(cpu, MERCURY_EVENT_DIED_NATIVE);
+	}
+	return mercury_hotplug_why(cpu);
+}
+
 static void ask_cpu(struct mercury_visit *visit, int cpu, struct mercury_cpu_status *status)
 {
 	unsigned int half;
@@ -158,7 +191,7 @@ static void ask_cpu(struct mercury_visit *visit, int cpu, struct mercury_cpu_sta
 	error = mercury_visit(cpu, visit);
 	if (error || !mercury_succeeded(visit->status)) {
 		status->state = error ? MERCURY_CPU_SILENT : MERCURY_CPU_NATIVE;
-		status->why = mercury_hotplug_why(cpu);
+		status->why = error ? mercury_hotplug_why(cpu) : why_native(cpu);
 		return;
 	}
 	status->state = MERCURY_CPU_ATTACHED;

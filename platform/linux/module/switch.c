@@ -108,6 +108,8 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 	door->host_entry = mercury_host_entry(preparation->image.header->entry, entry_physical(preparation));
 	door->way_out = mercury_way_out();
 	door->backend = mercury_backend_number();
+	door->kernel = (u64)door;
+	door->way_free = mercury_way_free();
 	error |= mercury_prepare_cpu(door, tables);
 	door->control_block = frame_physical(cpu_frame(preparation, cpu, 1));
 	machine.doors[cpu] = door;
@@ -222,6 +224,7 @@ static u64 prepare_image(struct preparation *preparation)
 static void release(void)
 {
 	machine.image_runs = false;
+	machine.dead = false;
 	mercury_give_back(&machine.lent);
 	kvfree(machine.doors);
 	machine.doors = NULL;
@@ -361,7 +364,8 @@ static int enter_cpu(void *context, int cpu)
 	visit->kind = MERCURY_VISIT_DOOR;
 	visit->number = MERCURY_OPERATION_ENTER;
 	visit->arguments[0] = mercury_inject(MERCURY_POINT_ENTER, cpu) ? MERCURY_INJECT_REFUSE :
-			      mercury_inject(MERCURY_POINT_ASID0, cpu) ? MERCURY_INJECT_ASID0 : 0;
+			      mercury_inject(MERCURY_POINT_ASID0, cpu) ? MERCURY_INJECT_ASID0 :
+			      mercury_inject(MERCURY_POINT_DIE, cpu) ? MERCURY_INJECT_DIE : 0;
 	error = mercury_visit(cpu, visit);
 	stroll->timed_out = error == -ETIMEDOUT;
 	if (stroll->timed_out)
@@ -515,7 +519,8 @@ int mercury_switch_out(void)
 	if (!error)
 		machine.stage = MERCURY_STAGE_PARKED;
 	cpus_read_unlock();
-	if (!error)
+	/* From a dead image nobody may have been left to go. */
+	if (!error && stroll->begin)
 		mercury_sample(MERCURY_SAMPLE_DETACH_SWITCH, U32_MAX, stroll->begin, stroll->end);
 	kfree(stroll);
 	return error;
@@ -602,6 +607,7 @@ int mercury_attach(u32 flags, struct mercury_verdict *refusal)
 
 	if (machine.stage != MERCURY_STAGE_NATIVE) {
 		mercury_verdict_set(refusal, MERCURY_REQUIREMENT_NATIVE, -1, EALREADY, machine.stage,
+				    machine.dead ? "stage: the hypervisor died; mercury detach, then attach" :
 				    machine.stage == MERCURY_STAGE_PARKED ?
 				    "stage: parked since a power event; mercury detach, then attach" :
 				    "stage of the machine (0 native)");
@@ -652,6 +658,9 @@ int mercury_detach(struct mercury_verdict *refusal)
 		return error;
 	}
 	mercury_drain_log();
+	if (machine.dead)
+		mercury_note(MERCURY_EVENT_DEAD_DETACHED, MERCURY_WARNING, -1, machine.dead_cpu,
+			     machine.dead_event, 0, 0);
 	if (mercury_mutant_is("page_leak"))
 		(void)__get_free_pages(GFP_KERNEL, 3);
 	if (mercury_mutant_is("notifier_leak")) {

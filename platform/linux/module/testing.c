@@ -4,10 +4,13 @@
  *
  *   inject    point[:n][@cpu]    the n-th passing of the point (on that CPU) fails
  *   override  fact=value[@cpu],...   what facts.c read is replaced
+ *   die       way@cpu            the image dies on that CPU (image/.../provoke.rs: ways)
  *   mutant    one of `mutants`: a restore is left out; a check must notice
  */
+#include <linux/cpu.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "mercury.h"
@@ -27,6 +30,7 @@ static const char *const points[] = {
 	[MERCURY_POINT_ASID0] = "asid0", [MERCURY_POINT_ARRIVE] = "arrive",
 	[MERCURY_POINT_STUCK] = "stuck", [MERCURY_POINT_STAY] = "stay",
 	[MERCURY_POINT_SEAL] = "seal", [MERCURY_POINT_SIGNAL] = "signal",
+	[MERCURY_POINT_DIE] = "die",
 	[MERCURY_POINT_HOOKS] = "hooks",
 };
 
@@ -115,6 +119,36 @@ static int show_mutants(char *buffer, const struct kernel_param *parameter)
 }
 static const struct kernel_param_ops mutants_ops = { .get = show_mutants };
 module_param_cb(mutants, &mutants_ops, NULL, 0400);
+
+/* ---- the image's death ---- */
+
+/* On that CPU, in a hypercall. Nobody may answer it: the CPU comes back native. */
+static int set_die(const char *value, const struct kernel_param *parameter)
+{
+	struct mercury_visit *visit = kzalloc(sizeof(*visit), GFP_KERNEL);
+	unsigned long way, cpu;
+	char *end;
+	int error = -ENOMEM;
+
+	if (!visit)
+		return error;
+	way = simple_strtoul(value, &end, 0);
+	cpu = *end == '@' ? simple_strtoul(end + 1, NULL, 0) : nr_cpu_ids;
+	visit->kind = MERCURY_VISIT_CALL;
+	visit->number = MERCURY_TEST_DIE;
+	visit->arguments[0] = way;
+	mutex_lock(&mercury_machine.lock);
+	cpus_read_lock();
+	error = cpu < nr_cpu_ids && cpu_online(cpu) && *mercury_backend() ? mercury_visit(cpu, visit) : -EINVAL;
+	cpus_read_unlock();
+	mutex_unlock(&mercury_machine.lock);
+	if (!error && mercury_answered(visit->status))
+		error = -EBADE;
+	kfree(visit);
+	return error;
+}
+static const struct kernel_param_ops die_ops = { .set = set_die };
+module_param_cb(die, &die_ops, NULL, 0200);
 
 /* ---- the observer ---- */
 

@@ -17,6 +17,7 @@ enum mercury_point {
 	MERCURY_POINT_PREPARE,	/* the n-th preparation call fails */
 	MERCURY_POINT_ENTER,	/* the image refuses this CPU */
 	MERCURY_POINT_ASID0,	/* VMRUN itself fails on this CPU */
+	MERCURY_POINT_DIE,	/* the image dies while this CPU goes in */
 	MERCURY_POINT_ARRIVE,	/* this CPU never comes to the door */
 	MERCURY_POINT_STUCK,	/* this CPU cannot be taken out again */
 	MERCURY_POINT_STAY,	/* this CPU goes offline as a guest (no failure, an untold one) */
@@ -24,6 +25,9 @@ enum mercury_point {
 	MERCURY_POINT_SIGNAL,	/* the n-th look for a signal finds one */
 	MERCURY_POINT_HOOKS,	/* the n-th hook cannot be set */
 };
+
+/* The hypercall of which an image built for tests dies (image/.../provoke.rs). */
+#define MERCURY_TEST_DIE 0xdead
 
 #ifdef MERCURY_TESTING
 bool mercury_inject(enum mercury_point point, int cpu);

@@ -76,7 +76,8 @@ static void carry_out(struct mercury_visit *visit)
 	if (enters || leaves)
 		mercury_observe_before(cpu, leaves);
 	visit->begin = mercury_ticks();
-	if (leaves || visit->kind == MERCURY_VISIT_DOOR)
+	/* Any call may be the one at which a dead image frees this CPU. */
+	if (visit->kind != MERCURY_VISIT_FACTS && visit->kind != MERCURY_VISIT_NULL_CALLS)
 		breakpoints = mercury_disarm();
 	switch (visit->kind) {
 	case MERCURY_VISIT_FACTS:

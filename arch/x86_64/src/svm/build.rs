@@ -75,10 +75,6 @@ pub fn build(
     if capabilities.speculation_control() {
         // SAFETY: a CPU that switches the register has it.
         block.speculation_control = unsafe { instruction::read_msr(registers::MSR_SPEC_CTRL) };
-        // The guest runs with the host's value or its own, whichever is set: the
-        // host's must be none, or what the interrupted task had would stick.
-        // SAFETY: as above; 0 restricts nothing.
-        unsafe { instruction::write_msr(registers::MSR_SPEC_CTRL, 0) };
     }
     if capabilities.shadow_stacks() && native.cr4 & registers::CR4_CET != 0 {
         // The kernel's shadow stack pointer is not carried over: the module

@@ -4,13 +4,16 @@
 //! A control block keeps limits, attributes and the TSS's busy bit as the CPU
 //! had them, so on SVM nothing has to be rebuilt from descriptors: VMLOAD gives
 //! back FS, GS, TR, LDTR and the system call registers as they are, and the
-//! rest is loaded from the block.
+//! rest is loaded from the block. A CPU whose image died goes the same way, but for
+//! its last steps ([`free`]).
 #![expect(unsafe_code, reason = "loads the kernel's state into the CPU")]
 
 use super::capabilities::Capabilities;
 use super::vmcb::ControlBlock;
 use crate::area::Area;
 use crate::area::register;
+use crate::freed;
+use crate::freed::Freed;
 use crate::instruction;
 use crate::leave::Departure;
 use crate::mutant;
@@ -72,10 +75,6 @@ pub unsafe fn detach<L>(
     result: u64,
 ) -> ! {
     let [.., r12, r13, r14, r15] = area.registers.0;
-    let pointer = |segment: crate::segment::SegmentState| TablePointer {
-        base: segment.base,
-        limit: segment.limit as u16,
-    };
     let mut departure = Departure {
         kept: [
             area.registers.0[register::RBX],
@@ -85,13 +84,9 @@ pub unsafe fn detach<L>(
             r14,
             r15,
         ],
-        cr0: block.cr0,
-        cr3: block.cr3,
-        cr4: block.cr4,
         rsp: block.rsp,
         rip: block.rip,
         rflags: block.rflags,
-        efer: block.efer & !registers::EFER_SVME | area.native.efer & registers::EFER_SVME,
         selectors: Departure::pack(
             block.ds.selector,
             block.es.selector,
@@ -99,18 +94,83 @@ pub unsafe fn detach<L>(
             block.cs.selector,
         ),
         result,
+        ..common(area, block)
+    };
+    // SAFETY: as the caller says.
+    unsafe { take_back(area, block, capabilities) };
+    // SAFETY: the guest's own; its breakpoints lie in the kernel, which runs next.
+    unsafe { instruction::write_dr7(block.dr7) };
+    // SAFETY: what it breaks is what the test asked for.
+    unsafe { break_something(area, &mut departure) };
+    // SAFETY: all of it is the state of the guest, which is the CPU's.
+    unsafe { departure.go() }
+}
+
+/// Lets go of a guest's CPU at whichever instruction exited last (see
+/// [`crate::freed`]).
+///
+/// # Safety
+/// As [`detach`]; [`super::sound`] finds no obstacle, and that DS and ES can be
+/// loaded with `data`.
+pub unsafe fn free<L>(
+    area: &mut Area<L>,
+    block: &ControlBlock,
+    capabilities: Capabilities,
+    data: [u16; 2],
+) -> ! {
+    let [ds, es] = data;
+    let frame = [
+        block.rip,
+        u64::from(block.cs.selector),
+        block.rflags,
+        block.rsp,
+        u64::from(block.ss.selector),
+    ];
+    area.freed = Freed::new(&area.registers, block.rax, block.dr7, frame);
+    let at = core::mem::offset_of!(Area<L>, freed) as u64 + freed::STACK_OFFSET;
+    let departure = Departure {
+        rsp: area.door.kernel + at,
+        rip: area.door.way_free,
+        // Bit 1 is always 1; interrupts stay off until the last IRETQ.
+        rflags: 1 << 1,
+        selectors: Departure::pack(ds, es, area.native.ss.selector, area.native.cs.selector),
+        ..common(area, block)
+    };
+    // SAFETY: as the caller says.
+    unsafe { take_back(area, block, capabilities) };
+    // SAFETY: all of it is the state of the guest, which is the CPU's.
+    unsafe { departure.go() }
+}
+
+/// What is alike for every guest that is let go.
+fn common<L>(area: &Area<L>, block: &ControlBlock) -> Departure {
+    let pointer = |segment: crate::segment::SegmentState| TablePointer {
+        base: segment.base,
+        limit: segment.limit as u16,
+    };
+    let mut departure = Departure {
+        cr0: block.cr0,
+        cr3: block.cr3,
+        cr4: block.cr4,
+        efer: block.efer & !registers::EFER_SVME | area.native.efer & registers::EFER_SVME,
         way_out: area.door.way_out,
         ..Departure::default()
     };
     departure.set_tables(pointer(block.gdtr), pointer(block.idtr));
+    departure
+}
+
+/// What can be given back under the image's own tables.
+///
+/// # Safety
+/// As [`detach`]; no exit follows.
+unsafe fn take_back<L>(area: &Area<L>, block: &ControlBlock, capabilities: Capabilities) {
     // SAFETY: the block is this guest's, saved at the exit.
     unsafe { instruction::vmload(area.blocks.guest) };
     // SAFETY: the guest's own values follow, register by register.
     unsafe { instruction::write_cr2(block.cr2) };
     // SAFETY: as above.
     unsafe { instruction::write_dr6(block.dr6) };
-    // SAFETY: as above; its breakpoints lie in the kernel, which runs next.
-    unsafe { instruction::write_dr7(block.dr7) };
     if instruction::page_attributes() != block.pat {
         // SAFETY: the guest ran with this table.
         unsafe { instruction::write_msr(x86::msr::IA32_PAT, block.pat) };
@@ -121,12 +181,8 @@ pub unsafe fn detach<L>(
         // SAFETY: as above.
         unsafe { instruction::write_msr(registers::MSR_ISST, block.isst) };
     }
-    // SAFETY: the values that were found at the entry; no exit follows.
+    // SAFETY: the values that were found at the entry.
     unsafe { give_back(area, block, capabilities) };
-    // SAFETY: what it breaks is what the test asked for.
-    unsafe { break_something(area, &mut departure) };
-    // SAFETY: all of it is the state of the guest, which is the CPU's.
-    unsafe { departure.go() }
 }
 
 /// Gives back the registers that belong to the host's side of SVM.

@@ -3,7 +3,16 @@
 //!
 //! Each exit ends in one of two ways: the guest goes on, with an event if it is
 //! to see one, or the CPU leaves. Nothing that the guest does has any other
-//! outcome, and nothing here can fail.
+//! outcome, and nothing here can fail, but by a bug of ours.
+//!
+//! For that case ([`mercury_hal::life`]) the guest's state, which is RIP, RAX, EFER
+//! and the interrupt shadow in the control block and the general registers in the
+//! area, stays as it was at the exit while anything is asked, looked at or
+//! recorded. Only [`Exit::settle`] opens it, and behind it stand plain stores. What
+//! a handler has done by then outside of the guest may be done again: a register
+//! that was written is written the same again, a store that was to be dropped goes
+//! natively to a frame that nobody needs any more, and who called natively finds
+//! nobody. The fields for the next entry (event, flush) are not the guest's.
 #![expect(unsafe_code, reason = "carries out register accesses of the guest")]
 
 use mercury_hal::addr::GuestPhysical;
@@ -14,6 +23,7 @@ use mercury_hal::exit::FaultAnswer;
 use mercury_hal::exit::Policy;
 use mercury_hal::exit::Reason;
 use mercury_hal::exit::Touch;
+use mercury_hal::life::Life;
 use mercury_hal::repetition;
 
 use super::capabilities::Capabilities;
@@ -71,9 +81,12 @@ pub fn handle<P: Policy>(
         capabilities,
     };
     if repeated == repetition::LIMIT {
-        exit.standstill();
+        return exit.standstill();
     }
     let next = exit.dispatch();
+    if next == Next::Dead {
+        return next;
+    }
     let came_on = exit.block.rip != what[1] || exit.block.event_injection != again;
     exit.area.repetition.entry(came_on);
     if policy.must_flush(&mut exit.area.logic) {
@@ -89,7 +102,7 @@ pub fn handle<P: Policy>(
 impl<P: Policy> Exit<'_, P> {
     fn dispatch(&mut self) -> Next {
         match self.block.exit_code {
-            code::VMMCALL => return self.hypercall(),
+            code::VMMCALL => self.hypercall(),
             code::REGISTER if self.block.exit_info1 & 1 != 0 => self.register_write(),
             code::REGISTER => self.register_read(),
             code::NESTED_FAULT => self.nested_fault(),
@@ -100,6 +113,24 @@ impl<P: Policy> Exit<'_, P> {
             exit if exit as u32 == code::INVALID => self.shutdown(),
             _ => self.unknown(),
         }
+    }
+
+    /// The last look before the guest is changed: if the image has died, what was
+    /// found out is worth nothing, and the guest stays as it is.
+    fn settle(&self) -> bool {
+        let alive = !self.policy.is_dead();
+        if alive {
+            self.area.life.set(Life::Settling);
+        }
+        alive
+    }
+
+    /// The guest gets an event.
+    fn raise(&mut self, event: u64) -> Next {
+        if !self.settle() {
+            return Next::Dead;
+        }
+        self.block.event_injection = event;
         Next::Guest
     }
 
@@ -117,21 +148,19 @@ impl<P: Policy> Exit<'_, P> {
         self.block.interrupt_shadow &= !1;
     }
 
-    /// The instruction that exited is done; `opcode` is its two or three bytes.
-    /// CPUs without next-RIP leave its length to us; prefixes are rare, so a
-    /// guest page that cannot be read counts as an instruction without any.
-    fn skip_this(&mut self, opcode: &[u8]) {
+    /// Length of the instruction that exited; `opcode` is its two or three bytes.
+    /// CPUs without next-RIP leave it to us; prefixes are rare, so a guest page
+    /// that cannot be read counts as an instruction without any.
+    fn length(&self, opcode: &[u8]) -> u8 {
         if self.capabilities.next_rip() && self.block.next_rip != 0 {
-            self.block.rip = self.block.next_rip;
-            self.block.interrupt_shadow &= !1;
-            return;
+            return self.block.next_rip.wrapping_sub(self.block.rip) as u8;
         }
         let mut bytes = [0; store::LONGEST];
         let count = self.fetch(&mut bytes);
         let length = bytes
             .get(..count)
             .and_then(|bytes| store::length_with_prefixes(bytes, opcode));
-        self.skip(length.unwrap_or(opcode.len() as u8));
+        length.unwrap_or(opcode.len() as u8)
     }
 
     fn fetch(&self, to: &mut [u8; store::LONGEST]) -> usize {
@@ -160,12 +189,15 @@ impl<P: Policy> Exit<'_, P> {
                 Event::HypercallRefused,
                 [number, u64::from(self.block.cpl), self.block.rip, 0, 0],
             );
-            self.block.event_injection = event::UNDEFINED;
-            return Next::Guest;
+            return self.raise(event::UNDEFINED);
         };
         self.count(Reason::Hypercall);
         let answer = self.policy.hypercall(&mut self.area.logic, request);
-        self.skip_this(&[0x0f, 0x01, 0xd9]);
+        let length = self.length(&[0x0f, 0x01, 0xd9]);
+        if !self.settle() {
+            return Next::Dead;
+        }
+        self.skip(length);
         self.block.rax = answer.status();
         self.area.answer(&answer);
         match answer {
@@ -174,7 +206,7 @@ impl<P: Policy> Exit<'_, P> {
         }
     }
 
-    fn register_read(&mut self) {
+    fn register_read(&mut self) -> Next {
         self.count(Reason::RegisterRead);
         let number = self.area.registers.0[register::RCX] as u32;
         let value = if number == registers::MSR_VM_HSAVE_PA {
@@ -185,21 +217,33 @@ impl<P: Policy> Exit<'_, P> {
         };
         match value {
             Some(value) => {
+                let length = self.length(&[0x0f, 0x32]);
+                if !self.settle() {
+                    return Next::Dead;
+                }
                 self.block.rax = value & 0xffff_ffff;
                 self.area.registers.0[register::RDX] = value >> 32;
-                self.skip_this(&[0x0f, 0x32]);
+                self.skip(length);
+                Next::Guest
             }
             None => self.register_fault(number),
         }
     }
 
-    fn register_write(&mut self) {
+    fn register_write(&mut self) -> Next {
         self.count(Reason::RegisterWrite);
         let number = self.area.registers.0[register::RCX] as u32;
         let high = self.area.registers.0[register::RDX] << 32;
         let value = high | self.block.rax & 0xffff_ffff;
+        let mut efer = self.block.efer;
         let done = match permission::written(number) {
-            Written::Efer => self.write_efer(value),
+            Written::Efer => match self.write_efer(value) {
+                Some(written) => {
+                    efer = written;
+                    true
+                }
+                None => false,
+            },
             Written::Kept => {
                 self.record(Event::RegisterKept, [u64::from(number), value, 0, 0, 0]);
                 true
@@ -212,24 +256,29 @@ impl<P: Policy> Exit<'_, P> {
             // map's ranges hold nothing that the image runs on.
             Written::Passed => unsafe { instruction::try_write_msr(number, value) },
         };
-        if done {
-            self.skip_this(&[0x0f, 0x30]);
-        } else {
-            self.register_fault(number);
+        if !done {
+            return self.register_fault(number);
         }
+        let length = self.length(&[0x0f, 0x30]);
+        if !self.settle() {
+            return Next::Dead;
+        }
+        self.block.efer = efer;
+        self.skip(length);
+        Next::Guest
     }
 
-    fn register_fault(&mut self, number: u32) {
+    fn register_fault(&mut self, number: u32) -> Next {
         self.record(Event::RegisterFault, [u64::from(number), 0, 0, 0, 0]);
-        self.block.event_injection = event::PROTECTION;
+        self.raise(event::PROTECTION)
     }
 
     /// A write of EFER ([`permission::efer`]). Whether its bits are allowed only
     /// the CPU knows, so those that the image does not run on are tried on the
     /// real register, and put back. What the CPU kept of them is the guest's: one
     /// that drops reserved bits instead of faulting (QEMU's) would refuse the next
-    /// entry with them.
-    fn write_efer(&mut self, value: u64) -> bool {
+    /// entry with them. Gives what the guest's is then.
+    fn write_efer(&self, value: u64) -> Option<u64> {
         let ours =
             registers::EFER_LME | registers::EFER_LMA | registers::EFER_NXE | registers::EFER_SVME;
         // SAFETY: every CPU in long mode has EFER.
@@ -243,20 +292,17 @@ impl<P: Policy> Exit<'_, P> {
         unsafe { instruction::write_msr(x86::msr::IA32_EFER, host) };
         let value = kept & !ours | value & ours;
         let new = permission::efer(value, self.block.efer, self.block.cr0);
-        let Some(new) = new.filter(|_| allowed) else {
-            return false;
-        };
+        let new = new.filter(|_| allowed)?;
         if value & registers::EFER_SVME == 0 {
             self.record(
                 Event::RegisterKept,
                 [u64::from(x86::msr::IA32_EFER), value, 0, 0, 0],
             );
         }
-        self.block.efer = new;
-        true
+        Some(new)
     }
 
-    fn nested_fault(&mut self) {
+    fn nested_fault(&mut self) -> Next {
         let info = self.block.exit_info1;
         let address = GuestPhysical(self.block.exit_info2);
         let touch = if info & 1 << 33 != 0 {
@@ -272,17 +318,18 @@ impl<P: Policy> Exit<'_, P> {
             .policy
             .stage2_fault(&mut self.area.logic, address, touch)
         {
-            FaultAnswer::Again => {}
+            FaultAnswer::Again => Next::Guest,
             FaultAnswer::Hole => self.hole(address, touch),
             FaultAnswer::Refuse => {
                 self.count(Reason::Other);
-                self.block.event_injection = event::PROTECTION;
+                self.raise(event::PROTECTION)
             }
+            FaultAnswer::Dead => Next::Dead,
         }
     }
 
     /// The guest touched the hole in a way that the zero page does not allow.
-    fn hole(&mut self, address: GuestPhysical, touch: Touch) {
+    fn hole(&mut self, address: GuestPhysical, touch: Touch) -> Next {
         let rip = self.block.rip;
         let found = (touch == Touch::Write)
             .then(|| self.decode_store())
@@ -294,14 +341,18 @@ impl<P: Policy> Exit<'_, P> {
                 [address.0, u64::from(found.size), rip, 0, 0],
             );
             let (rflags, mutant) = (self.block.rflags, self.area.mutant);
+            if !self.settle() {
+                return Next::Dead;
+            }
             let registers = &mut self.area.registers;
             if let Some(length) = hole::drop_store(registers, rflags, found, address.0, mutant) {
                 self.skip(length);
             }
+            Next::Guest
         } else {
             self.count(Reason::HoleRefused);
             self.record(Event::HoleRefused, [address.0, touch as u64, rip, 0, 0]);
-            self.block.event_injection = event::PROTECTION;
+            self.raise(event::PROTECTION)
         }
     }
 
@@ -321,24 +372,25 @@ impl<P: Policy> Exit<'_, P> {
         store::decode(bytes.get(..count)?)
     }
 
-    fn virtualization(&mut self) {
+    fn virtualization(&mut self) -> Next {
         self.count(Reason::Virtualization);
         self.record(
             Event::VirtualizationRefused,
             [self.block.exit_code, self.block.rip, 0, 0, 0],
         );
-        self.block.event_injection = event::UNDEFINED;
+        self.raise(event::UNDEFINED)
     }
 
-    fn shutdown(&mut self) {
+    fn shutdown(&mut self) -> ! {
         self.count(Reason::Reset);
         self.record(Event::Reset, [self.block.rip, 0, 0, 0, 0]);
         exception::reset()
     }
 
-    /// The same exit, over and over (see [`repetition`]).
-    fn standstill(&mut self) {
-        self.count(Reason::Reset);
+    /// The same exit, over and over (see [`repetition`]): nothing is left but to
+    /// let the guest go on without us.
+    fn standstill(&mut self) -> Next {
+        self.count(Reason::Other);
         self.record(
             Event::Standstill,
             [
@@ -349,10 +401,11 @@ impl<P: Policy> Exit<'_, P> {
                 self.block.cr3,
             ],
         );
-        exception::reset()
+        self.policy.die();
+        Next::Dead
     }
 
-    fn unknown(&mut self) {
+    fn unknown(&mut self) -> Next {
         self.count(Reason::Other);
         self.record(
             Event::UnknownExit,
@@ -364,6 +417,6 @@ impl<P: Policy> Exit<'_, P> {
                 0,
             ],
         );
-        self.block.event_injection = event::UNDEFINED;
+        self.raise(event::UNDEFINED)
     }
 }

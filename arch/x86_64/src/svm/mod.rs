@@ -19,4 +19,5 @@ pub mod exit;
 pub mod nested;
 pub mod permission;
 pub mod run;
+pub mod sound;
 pub mod vmcb;

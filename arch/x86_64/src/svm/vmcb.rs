@@ -137,6 +137,16 @@ pub struct ControlBlock {
     reserved_6e8: [u8; 0x918],
 }
 
+#[cfg(test)]
+impl ControlBlock {
+    /// All zero.
+    #[expect(unsafe_code, reason = "a page of zeros is a block")]
+    pub(crate) fn blank() -> Self {
+        // SAFETY: all fields are numbers.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
 /// Bits of [`ControlBlock::intercept_events`] and
 /// [`ControlBlock::intercept_svm`] that we set.
 pub mod intercept {

@@ -439,6 +439,8 @@ impl<P: Policy> Exit<'_, P> {
             .stage2_fault(&mut self.area.logic, address, touch)
         {
             FaultAnswer::Again => {}
+            // Under VMX a dead image resets the machine before anybody asks.
+            FaultAnswer::Dead => exception::reset(),
             FaultAnswer::Hole => self.hole(address, touch),
             FaultAnswer::Refuse => {
                 self.count(Reason::Other);

@@ -27,6 +27,7 @@ const fn words(error: Error) -> &'static str {
         Error::BadAddress => "an address was named that may not be",
         Error::Injected => "a failure planted by a test",
         Error::MapConflict => "the nested map holds a frame in an unexpected way",
+        Error::Died => "the hypervisor died; its log says of what",
     }
 }
 

@@ -89,6 +89,11 @@ static inline u64 mercury_way_out(void)
 	return 0;	/* the image knows it */
 }
 
+static inline u64 mercury_way_free(void)
+{
+	return 0;	/* the image has it */
+}
+
 /* ---- instructions (publish.h says what for) ---- */
 
 static inline void mercury_clean(void *context, unsigned long at)

@@ -26,7 +26,7 @@
 struct mercury_door;
 /* door.S: AMD's; door_vmx.S: Intel's. */
 extern u8 mercury_vmx;
-extern char mercury_door_exit[], mercury_door_exit_vmx[];
+extern char mercury_door_exit[], mercury_door_exit_vmx[], mercury_door_freed[];
 u64 mercury_door_svm(struct mercury_door *door);
 u64 mercury_door_vmx(struct mercury_door *door);
 
@@ -76,6 +76,11 @@ static inline u64 mercury_leaf_entry(u64 page, bool write, bool execute)
 static inline u64 mercury_way_out(void)
 {
 	return mercury_vmx ? (u64)mercury_door_exit_vmx : (u64)mercury_door_exit;
+}
+
+static inline u64 mercury_way_free(void)
+{
+	return (u64)mercury_door_freed;
 }
 
 /* The page that lies in both address spaces: the door and its way out. */

@@ -96,6 +96,33 @@ SYM_CODE_END(mercury_door_exit)
 	/* Refuses to assemble if the trampoline outgrows what it is aligned to. */
 	.org mercury_door_svm + 512, 0xcc
 
+/*
+ * The last instructions of a CPU that is freed from a dead image, in the kernel's
+ * address space: the stack is struct Freed (arch/x86_64/src/freed.rs).
+ */
+SYM_CODE_START(mercury_door_freed)
+	NO_UNWINDING
+	ENDBR
+	popq	%rax
+	movq	%rax, %db7
+	popq	%r15
+	popq	%r14
+	popq	%r13
+	popq	%r12
+	popq	%r11
+	popq	%r10
+	popq	%r9
+	popq	%r8
+	popq	%rdi
+	popq	%rsi
+	popq	%rbp
+	popq	%rbx
+	popq	%rdx
+	popq	%rcx
+	popq	%rax
+	iretq
+SYM_CODE_END(mercury_door_freed)
+
 /* A hypercall, by what this machine has; where it is undefined, on at `undefined`. */
 	.macro	hypercall undefined
 	cmpb	$0, mercury_vmx(%rip)

@@ -3,7 +3,7 @@
 
 use crate::exit::Exit;
 use crate::output::{GOOD, Output, paint};
-use mercury_device::Device;
+use mercury_device::{Device, Event, Record};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -17,8 +17,13 @@ struct Answer {
 pub(crate) fn detach(output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
     let begin = Instant::now();
+    let from = device.log(0)?.next;
     device.detach()?;
-    finish("detached", begin, output)
+    // If there was nobody to ask any more, the log says so.
+    let died = Event::DeadDetached as u16;
+    let records = device.log(from)?.items;
+    let remark = records.iter().find(|record| record.code == died);
+    finish("detached", remark.map(Record::sentence), begin, output)
 }
 
 /// Cuts the rope.
@@ -26,10 +31,15 @@ pub(crate) fn keep(output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
     let begin = Instant::now();
     device.keep()?;
-    finish("kept", begin, output)
+    finish("kept", None, begin, output)
 }
 
-fn finish(result: &'static str, begin: Instant, output: Output) -> anyhow::Result<Exit> {
+fn finish(
+    result: &'static str,
+    remark: Option<String>,
+    begin: Instant,
+    output: Output,
+) -> anyhow::Result<Exit> {
     let took = begin.elapsed();
     let microseconds = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     output.answer(
@@ -38,7 +48,10 @@ fn finish(result: &'static str, begin: Instant, output: Output) -> anyhow::Resul
             microseconds,
         },
         || match result {
-            "detached" => format!("{} in {took:.1?}.", paint(GOOD, result)),
+            "detached" => {
+                let remark = remark.map_or_else(String::new, |remark| format!("\nNote: {remark}."));
+                format!("{} in {took:.1?}.{remark}", paint(GOOD, result))
+            }
             _ => format!(
                 "{}: it stays attached until `mercury detach`.",
                 paint(GOOD, result)
