@@ -111,6 +111,12 @@ enum Suite {
     /// INIT and SIPI to a guest (VMX); may leave the machine fit for a reset only
     #[cfg(target_arch = "x86_64")]
     Init,
+    /// The hypervisor dies on each CPU, and the machine lives
+    Death {
+        /// Only these ways (their numbers)
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<u32>,
+    },
     /// NMIs from outside during round trips: none lost, none twice
     Nmi {
         /// How many
@@ -222,6 +228,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Inject => suite::inject::run(),
         #[cfg(target_arch = "x86_64")]
         Suite::Init => suite::init::run(),
+        Suite::Death { only } => suite::death::run(&only),
         Suite::Nmi {
             count, storm: true, ..
         } => suite::nmi::storm(count),

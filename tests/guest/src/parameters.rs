@@ -56,3 +56,8 @@ impl Drop for Set {
         }
     }
 }
+
+/// Writes a parameter that is an order.
+pub(crate) fn once(name: &str, value: &str) -> Result<()> {
+    machine::write(&path(name), &format!("{value}\n"))
+}
