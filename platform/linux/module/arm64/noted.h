@@ -10,7 +10,7 @@
 
 #define MERCURY_BACKEND_EL2 1
 
-/* struct mercury_noted.conduit (image/aarch64/src/exception.rs) */
+/* struct mercury_noted.conduit (image/aarch64/src/death.rs) */
 #define MERCURY_CONDUIT_SMC 1
 
 #ifndef __ASSEMBLY__
