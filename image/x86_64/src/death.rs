@@ -31,7 +31,9 @@ pub(crate) fn die(event: Event, arguments: [u64; 5]) -> ! {
     let on_stack = 0u8;
     let area = ((&raw const on_stack as u64) & !(CPU_STRIDE - 1)) as *mut Area<Cpu>;
     // SAFETY: the stack is in this CPU's area, and only this CPU uses that.
-    let (life, backend) = unsafe { ((*area).life.end(), (*area).door.backend) };
+    let life = unsafe { (*area).life.end() };
+    // SAFETY: as above.
+    let backend = unsafe { (*area).door.backend };
     HYPERVISOR.die();
     if life == Life::Leaving {
         // Dying it died: whatever is tried again may fail again.
