@@ -38,6 +38,9 @@ pub(crate) fn panicked(log: &str) -> bool {
     log.contains("Kernel panic - not syncing")
 }
 
+/// What the guest's /init says first of all.
+const FIRST_PROCESS: &str = "mercury-rig: first process";
+
 /// The lines that show trouble, up to the script's end: how a machine switches
 /// itself off after that is not what was tested. On Bochs from the first process
 /// on: what its CPUs make the kernel say before (of the size of their XSAVE
@@ -45,7 +48,7 @@ pub(crate) fn panicked(log: &str) -> bool {
 pub(crate) fn trouble(log: &str) -> Vec<&str> {
     let ended = log.rfind("mercury-rig: status").unwrap_or(log.len());
     let begun = if log.contains("BIOS Bochs") {
-        log[..ended].find("Run /init as init process")
+        log[..ended].find(FIRST_PROCESS)
     } else {
         None
     };
@@ -79,6 +82,17 @@ mod tests {
     fn what_comes_after_the_script_is_not_judged() {
         let log = "a\nmercury-rig: status 0\n[ 2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n";
         assert!(trouble(log).is_empty());
+    }
+
+    #[test]
+    fn what_bochs_cpus_bring_about_before_the_first_process_is_not_judged() {
+        let early =
+            "[ 0.1] Hardware name:  , BIOS Bochs 2.7\n[ 0.2] WARNING: CPU: 0 PID: 0 at x.c:1\n";
+        let first = format!("[ 6.0] {FIRST_PROCESS}\n");
+        let late = "[ 7.0] WARNING: CPU: 0 PID: 1 at y.c:1\n";
+        assert!(trouble(&format!("{early}{first}")).is_empty());
+        assert_eq!(trouble(&format!("{early}{first}{late}")).len(), 1);
+        assert!(include_str!("../guest/init").contains(FIRST_PROCESS));
     }
 
     #[test]
