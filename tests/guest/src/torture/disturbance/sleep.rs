@@ -2,7 +2,7 @@
 //! Suspend to idle; an alarm of the real-time clock ends it. Where no such clock
 //! wakes the machine, as far as the devices.
 //!
-//! A PC's clock does not in QEMU 7.2: Linux has it announce its alarm by ACPI's
+//! A PC's clock did not in QEMU 7.2, natively; probably because Linux has it announce its alarm by ACPI's
 //! fixed event, and QEMU's chipset raises none (the clock's own interrupt sleeps
 //! with all others). ARM64's PL031 wakes by its interrupt.
 
