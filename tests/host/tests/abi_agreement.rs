@@ -161,6 +161,8 @@ fn a_changed_header_is_noticed() {
 /// compile; its text is enough here.
 #[test]
 fn the_module_knows_the_same_events() {
+    /// The first code of the module's own.
+    const OWN: u16 = 64;
     let text = without_comments(&text(&module("mercury.h")));
     let mut found = 0;
     for line in text.lines() {
@@ -170,13 +172,15 @@ fn the_module_knows_the_same_events() {
         }) else {
             continue;
         };
-        let event = mercury_device::Event::from_code(code.parse().unwrap());
+        let code: u16 = code.parse().unwrap();
+        let event = mercury_device::Event::from_code(code);
         let known = event.map(|event| upper_snake(&format!("{event:?}")));
         assert_eq!(known.as_deref(), Some(name), "event {code}");
-        found += 1;
+        // It also knows some of the image's, which it looks for in the log.
+        found += usize::from(code >= OWN);
     }
     let of_the_module = mercury_device::Event::ALL
         .iter()
-        .filter(|&&event| event as u16 >= 64);
+        .filter(|&&event| event as u16 >= OWN);
     assert_eq!(found, of_the_module.count(), "the module leaves events out");
 }
