@@ -12,7 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-const BEGIN: &str = "<!-- recorded: ";
+/// At the start of a line: elsewhere it is spoken of.
+const BEGIN: &str = "\n<!-- recorded: ";
 const END: &str = "<!-- end of recording -->";
 
 /// Writes every table anew.
@@ -30,9 +31,10 @@ pub(super) fn check(paths: &Paths) -> Result<()> {
     for (path, old, new) in documents(paths)? {
         if old != new {
             bail!(
-                "{}: a table between '{BEGIN}...-->' and '{END}' is not what docs/results says; \
+                "{}: a table between '{}...-->' and '{END}' is not what docs/results says; \
                  'make record' writes them",
-                path.display()
+                path.display(),
+                BEGIN.trim_start()
             );
         }
     }
@@ -230,6 +232,8 @@ mod tests {
             renewed(&once, |what| Ok(format!("\nnew {what}\n"))).unwrap(),
             once
         );
-        assert!(renewed("<!-- recorded: x -->", |_| Ok(String::new())).is_err());
+        assert!(renewed("\n<!-- recorded: x -->", |_| Ok(String::new())).is_err());
+        let spoken = "between `<!-- recorded: x -->` and its end\n";
+        assert_eq!(renewed(spoken, |_| Ok(String::new())).unwrap(), spoken);
     }
 }
