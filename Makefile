@@ -67,7 +67,7 @@ help:
 	@echo "     TARGET=name SECONDS=20 SEED=1"
 	@echo "make test-the-tests     plants each defect of tests/defects.toml; which tests notice?"
 	@echo "     ONLY=name HOST=1   only these; only those that need no guest"
-	@echo "make record             lists what is recorded in docs/results"
+	@echo "make record             lists what is recorded in docs/results, and makes the docs' tables anew"
 	@echo "     WHAT=figures|fuzz  records it, and makes the docs' tables from it; goes on where it was"
 	@echo "     SEED=1             the first seed, where there are seeds"
 	@echo "make image              the hypervisor's image"

@@ -206,7 +206,7 @@ pub(crate) struct Test {
 /// Options of `record`.
 #[derive(Debug, Args)]
 pub(crate) struct Record {
-    /// What to record [default: list what can be].
+    /// What to record [default: list what can be, and make the docs' tables anew].
     pub(crate) what: Option<String>,
     /// The first seed, where there are seeds [default: 1].
     #[arg(long)]

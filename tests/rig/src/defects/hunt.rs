@@ -61,6 +61,8 @@ fn on_the_host(paths: &Paths, defect: &Defect) -> Result<Vec<Caught>> {
     let cargo = cargo(paths);
     // The same command under a limit: a loop that never ends is a way to notice.
     let mut command = Command::new("timeout");
+    // What a planted defect makes proptest find is no regression to keep.
+    command.env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "1");
     command.args(["--kill-after=10", LONGEST]);
     command
         .arg(cargo.get_program())

@@ -77,6 +77,7 @@ pub(crate) fn record(paths: &Paths, arguments: &arguments::Record) -> Result<u8>
             println!("{:<16} {}", recording.what, recording.about);
         }
         println!("{:<16} {}", fuzz::WHAT, fuzz::ABOUT);
+        tables::write(paths)?;
         return Ok(0);
     };
     // No rows and no guest: it has a file of its own form.

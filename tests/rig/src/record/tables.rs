@@ -138,13 +138,16 @@ fn table(recorded: &Recorded) -> String {
             .filter(|(_, figure)| here(figure))
             .map(|(row, _)| *row)
             .collect();
-        let limit = all
+        // A limit of one backend alone is no limit of the line.
+        let limits: BTreeSet<Option<u64>> = all
             .iter()
             .filter(|(_, figure)| here(figure))
-            .find_map(|(_, figure)| figure.limit);
-        let limit = limit.map_or(String::new(), |limit| {
-            format!(" (at most {})", grouped(limit))
-        });
+            .map(|(_, figure)| figure.limit)
+            .collect();
+        let limit = match (limits.len(), limits.first()) {
+            (1, Some(Some(limit))) => format!(" (at most {})", grouped(*limit)),
+            _ => String::new(),
+        };
         lines.push(format!(
             "| {name}{limit} | {unit} | {} | `make test SUITE={}` |",
             cells.join(" | "),
