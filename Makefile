@@ -29,7 +29,7 @@ run_options = $(said_arch) $(call option,BOARD,--board) $(call flag,CARD,--card)
 # Tests are of all instruction sets where none is named.
 test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x86_64,x86_64 aarch64),$(ARCH))
 
-test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,MATRIX,--matrix) \
+test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,PART,--part) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
 .PHONY: help setup setup-build run torture test test-the-tests fuzz check record image flash module tool kernel clean
@@ -55,6 +55,7 @@ help:
 	@echo "make test               all tests: format, lints, host tests, guests"
 	@echo "     ARCH=aarch64       of one instruction set alone"
 	@echo "     HOST=1             the quick half: no guest"
+	@echo "     PART=promtool      one part of that half"
 	@echo "     MATRIX=long        all rows of tests/matrix.toml"
 	@echo "     SUITE=name         only these rows"
 	@echo "make torture            attach and detach while all that may happen happens"

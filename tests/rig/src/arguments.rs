@@ -189,6 +189,9 @@ pub(crate) struct Test {
     /// The system half only.
     #[arg(long, conflicts_with = "host")]
     pub(crate) system: bool,
+    /// Only these parts of the host half, which need more than a toolchain.
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["system", "suite"])]
+    pub(crate) part: Vec<HostPart>,
     /// `short`, or `long`, which has the short rows as well.
     #[arg(long, value_enum, default_value = "short")]
     pub(crate) matrix: crate::test::Tier,
@@ -201,6 +204,13 @@ pub(crate) struct Test {
     /// Show what the guests print as they print it.
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// A part of the host half that can be run alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum HostPart {
+    /// What `mercury metrics` prints, before Prometheus' own checker.
+    Promtool,
 }
 
 /// Options of `record`.

@@ -3,6 +3,7 @@
 
 use crate::{duration, exit};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Puts the Mercury hypervisor beneath the running Linux, and takes it away again.
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Log(Log),
     /// Show by experiment, on each CPU, whether it is under a second stage of translation.
     Prove(Prove),
+    /// Say what `status` says in Prometheus' text format.
+    Metrics(Metrics),
     /// Show what the switches cost, in ticks of the time-stamp counter.
     Samples(Samples),
 }
@@ -98,6 +101,15 @@ pub(crate) enum Expectation {
     Guest,
     /// It is not.
     Native,
+}
+
+/// `metrics`
+#[derive(Args, Debug)]
+pub(crate) struct Metrics {
+    /// Replace this file in one step instead of printing, for node_exporter's textfile
+    /// collector.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 /// `samples`

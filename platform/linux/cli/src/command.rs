@@ -6,6 +6,7 @@ mod attach;
 mod check;
 mod leave;
 mod log;
+mod metrics;
 mod prove;
 mod samples;
 mod status;
@@ -24,6 +25,7 @@ pub(crate) fn run(command: &Command, output: Output) -> anyhow::Result<Exit> {
         Command::Status => status::run(output),
         Command::Log(options) => log::run(options, output),
         Command::Prove(options) => prove::run(options, output),
+        Command::Metrics(options) => metrics::run(options, output),
         Command::Samples(options) => samples::run(options, output),
     }
 }

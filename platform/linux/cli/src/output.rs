@@ -59,6 +59,11 @@ impl Output {
         self.print(&text)
     }
 
+    /// Prints what has a form of its own, and is neither text for people nor JSON.
+    pub(crate) fn plain(self, text: &str) -> anyhow::Result<()> {
+        self.print(text)
+    }
+
     fn print(self, text: &str) -> anyhow::Result<()> {
         let mut stream = anstream::stdout().lock();
         writeln!(stream, "{}", text.trim_end_matches('\n'))?;

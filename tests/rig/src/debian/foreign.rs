@@ -42,6 +42,23 @@ pub(crate) fn stress_ng(paths: &Paths, arch: Arch) -> Result<PathBuf> {
     })
 }
 
+/// Prometheus' own checker of metrics, of this machine's instruction set: its
+/// package, installed, would start a server.
+pub(crate) fn promtool(paths: &Paths) -> Result<PathBuf> {
+    let ours = Arch::ALL
+        .into_iter()
+        .find(|arch| arch.is_ours())
+        .context("this machine's instruction set is not known")?;
+    let name = format!("prometheus-{}", ours.debian());
+    let root = unpacked(paths, Suite::Release, ours, &name, |apt| {
+        let package = apt
+            .find("prometheus")?
+            .context("the mirror has no package 'prometheus'")?;
+        Ok(vec![package])
+    })?;
+    Ok(root.join("usr/bin/promtool"))
+}
+
 /// The package and, by way of Depends, the libraries that it is linked with.
 fn with_libraries(apt: &Apt, name: &str, packages: &mut Vec<String>) -> Result<()> {
     let package = apt

@@ -8,7 +8,7 @@ mod foreign;
 
 pub(crate) use apt::{Apt, Suite};
 pub(crate) use emulator::{Emulator, emulator};
-pub(crate) use foreign::{linux_std, stress_ng, userland};
+pub(crate) use foreign::{linux_std, promtool, stress_ng, userland};
 
 use crate::arch::Arch;
 use crate::command::stdout_of;

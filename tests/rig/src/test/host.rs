@@ -6,12 +6,15 @@ use super::matrix;
 use super::report::{Fate, Report};
 use super::{image, unsafety};
 use crate::arch::Arch;
-use crate::command::{cargo, output, shown};
+use crate::arguments::HostPart;
+use crate::command::{cargo, output, shown, stdout_of};
+use crate::debian;
 use crate::defects;
 use crate::fuzz;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::Result;
+use clap::ValueEnum;
 use std::time::Instant;
 
 /// Runs all steps, each to its end, so that one run shows everything.
@@ -93,11 +96,47 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
         report.spend(matrix::HOST, wall);
         report.add(&format!("image-{arch}"), count, fate, wall, None);
     }
+    parts(paths, HostPart::value_variants(), report);
     fuzzers(paths, report);
     sample(paths, report);
     println!("{}", unsafety::table(paths)?);
     Ok(())
 }
+
+/// The parts that need more than a toolchain.
+pub(super) fn parts(paths: &Paths, parts: &[HostPart], report: &mut Report) {
+    for part in parts {
+        match part {
+            HostPart::Promtool => metrics(paths, report),
+        }
+    }
+}
+
+/// What `mercury metrics` prints, before Prometheus' own checker.
+fn metrics(paths: &Paths, report: &mut Report) {
+    let started = Instant::now();
+    let fate = match debian::promtool(paths) {
+        Err(error) => Fate::Skipped(format!("promtool could not be fetched: {error:#}")),
+        Ok(promtool) => {
+            let mut command = cargo(paths);
+            command
+                .args(["test", "--package", "mercury-cli", "--", "--ignored"])
+                .args(["--exact", PROMTOOL_TEST])
+                .env("MERCURY_PROMTOOL", promtool);
+            match stdout_of(&mut command) {
+                Ok(text) if counts(&text) == (1, 0) => Fate::Passed,
+                Ok(text) => Fate::Failed(format!("no test {PROMTOOL_TEST} ran:\n{text}")),
+                Err(error) => Fate::Failed(format!("{error:#}")),
+            }
+        }
+    };
+    let wall = started.elapsed();
+    report.spend(matrix::HOST, wall);
+    report.add("promtool", 1, fate, wall, None);
+}
+
+/// It needs a program that is no part of a toolchain, so `cargo test` leaves it out.
+const PROMTOOL_TEST: &str = "command::metrics::tests::promtool_finds_no_fault";
 
 /// Seconds of a CPU that each fuzzer has here.
 const FUZZ_SECONDS: u64 = 20;

@@ -33,7 +33,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     let started = Instant::now();
     fs::create_dir_all(paths.target("test")).context("making target/test")?;
-    let rows = if arguments.host {
+    let rows = if arguments.host || !arguments.part.is_empty() {
         Vec::new()
     } else {
         chosen(paths, arguments)?
@@ -41,7 +41,9 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     let skips = skips::load(paths)?;
     let mut report = Report::default();
     report.spend(matrix::BUILD, since_make_began());
-    if !arguments.system && arguments.suite.is_empty() {
+    if !arguments.part.is_empty() {
+        host::parts(paths, &arguments.part, &mut report);
+    } else if !arguments.system && arguments.suite.is_empty() {
         host::run(paths, &arguments.archs(), &mut report)?;
         recordings(paths, &mut report);
     }
