@@ -53,24 +53,44 @@ pub(crate) enum Task {
     Kernel(Kernel),
 }
 
-/// Options of `run`.
+/// What a guest's machine looks like. What is not said is as the board has it,
+/// or the row of tests/matrix.toml.
 #[derive(Debug, Args)]
-pub(crate) struct Run {
+pub(crate) struct Shape {
     /// Instruction set of the guest [default: the board's, else x86_64].
     #[arg(long)]
     pub(crate) arch: Option<Arch>,
-    /// A board of boards/, as QEMU models it [default: the instruction set's].
-    #[arg(long)]
-    pub(crate) board: Option<String>,
-    /// CPUs [default: the board's].
+    /// CPUs.
     #[arg(long)]
     pub(crate) smp: Option<u32>,
-    /// Memory, as QEMU's -m takes it [default: the board's].
+    /// Memory, as QEMU's -m takes it.
     #[arg(long)]
     pub(crate) memory: Option<String>,
     /// A whole QEMU -cpu string; svm and npt are added where not named.
     #[arg(long)]
     pub(crate) cpu: Option<String>,
+    /// A Debian kernel package, or `backports` [default: Debian's usual one].
+    #[arg(long)]
+    pub(crate) kernel: Option<String>,
+    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
+    #[arg(long, value_enum)]
+    pub(crate) accel: Option<Accel>,
+    /// Count instructions instead of time: two runs are alike.
+    #[arg(long)]
+    pub(crate) icount: bool,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+}
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+    /// A board of boards/, as QEMU models it [default: the instruction set's].
+    #[arg(long)]
+    pub(crate) board: Option<String>,
     /// A whole QEMU -machine string [default: the board's].
     #[arg(long)]
     pub(crate) machine: Option<String>,
@@ -80,9 +100,6 @@ pub(crate) struct Run {
     /// On a CPU with VHE, let Linux keep EL2 for itself.
     #[arg(long)]
     pub(crate) no_vhe_fix: bool,
-    /// A Debian kernel package, or `backports` [default: Debian's usual one].
-    #[arg(long)]
-    pub(crate) kernel: Option<String>,
     /// Boot what 'mercury-rig image' put into the image of this board.
     #[arg(long, requires = "board", conflicts_with_all = ["kernel", "with", "script", "bare", "module"])]
     pub(crate) card: bool,
@@ -95,21 +112,12 @@ pub(crate) struct Run {
     /// A shell on the terminal instead of a script.
     #[arg(long)]
     pub(crate) interactive: bool,
-    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
-    #[arg(long, value_enum)]
-    pub(crate) accel: Option<Accel>,
-    /// Count instructions instead of time: two runs are alike.
-    #[arg(long)]
-    pub(crate) icount: bool,
     /// More kernel parameters.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) append: Option<String>,
     /// One more argument for QEMU; may be given several times.
     #[arg(long, allow_hyphen_values = true)]
     pub(crate) qemu: Vec<String>,
-    /// Which Mercury.
-    #[arg(long, value_enum, default_value = "release")]
-    pub(crate) flavour: Flavour,
     /// Build and take along nothing of Mercury: a plain Debian kernel.
     #[arg(long)]
     pub(crate) bare: bool,
@@ -133,12 +141,8 @@ pub(crate) struct Run {
 /// Options of `torture`.
 #[derive(Debug, Args)]
 pub(crate) struct Torture {
-    /// Instruction set of the guest.
-    #[arg(long, default_value = "x86_64")]
-    pub(crate) arch: Arch,
-    /// Emulation, or the host's nested KVM [default: KVM if it can serve].
-    #[arg(long, value_enum)]
-    pub(crate) accel: Option<Accel>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
     /// Decides what happens in which order [default: another one each time].
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -157,24 +161,6 @@ pub(crate) struct Torture {
     /// The guest's report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// CPUs [default: the row's].
-    #[arg(long)]
-    pub(crate) smp: Option<u32>,
-    /// Memory, as QEMU's -m takes it [default: the row's].
-    #[arg(long)]
-    pub(crate) memory: Option<String>,
-    /// A whole QEMU -cpu string.
-    #[arg(long)]
-    pub(crate) cpu: Option<String>,
-    /// A Debian kernel package, or `backports`.
-    #[arg(long)]
-    pub(crate) kernel: Option<String>,
-    /// Count instructions instead of time: two runs are alike.
-    #[arg(long)]
-    pub(crate) icount: bool,
-    /// Which Mercury.
-    #[arg(long, value_enum, default_value = "release")]
-    pub(crate) flavour: Flavour,
 }
 
 /// Options of `test`.

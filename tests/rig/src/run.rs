@@ -31,29 +31,29 @@ const KEPT: usize = 5;
 /// Boots, and gives the exit code.
 pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let folder = new_folder(paths)?;
-    let board = boot::asked(paths, arguments.board.as_deref(), arguments.arch)?;
+    let board = boot::asked(paths, arguments.board.as_deref(), arguments.shape.arch)?;
     let arch = board.arch;
-    let accel = boot::choose(arguments.accel, &board.backend)?;
+    let accel = boot::choose(arguments.shape.accel, &board.backend)?;
     let board = board.played_by(accel);
     let machine = Player::new(
         paths,
         &board,
         accel,
         Wishes {
-            smp: arguments.smp,
-            memory: arguments.memory.clone(),
-            cpu: arguments.cpu.clone(),
+            smp: arguments.shape.smp,
+            memory: arguments.shape.memory.clone(),
+            cpu: arguments.shape.cpu.clone(),
             machine: arguments.machine.clone(),
             gic: arguments.gic,
             no_vhe_fix: arguments.no_vhe_fix,
-            icount: arguments.icount,
+            icount: arguments.shape.icount,
             append: append(arguments, &board),
             arguments: arguments.qemu.clone(),
             interactive: arguments.interactive,
         },
     )?;
     check_files(arguments)?;
-    let package = arguments.kernel.as_deref().unwrap_or(arch.kernel());
+    let package = arguments.shape.kernel.as_deref().unwrap_or(arch.kernel());
     let kernel = kernel::fetch(paths, arch, package, false)?;
     let userland = Userland::of(paths, arch)?;
     let card = match arguments.card {
@@ -64,7 +64,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
     let products = if arguments.bare || card.is_some() {
         Products::default()
     } else {
-        product::build(paths, &kernel, arguments.flavour)?
+        product::build(paths, &kernel, arguments.shape.flavour)?
     };
     let mut needs = arguments.need.clone();
     if userland.kexec().is_some() {

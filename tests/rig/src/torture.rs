@@ -6,7 +6,8 @@
 //! The seed and a command line that does the same again are printed before
 //! anything else: a run that kills its guest tells nobody afterwards.
 
-use crate::arguments::{Run, Torture};
+use crate::arch::Arch;
+use crate::arguments::{Run, Shape, Torture};
 use crate::boot::Accel;
 use crate::paths::Paths;
 use crate::run;
@@ -35,26 +36,31 @@ fn some_seed() -> u64 {
     now.map_or(1, |now| now.as_micros() as u64 % SEEDS)
 }
 
+fn arch(asked: &Torture) -> Arch {
+    asked.shape.arch.unwrap_or(Arch::X86_64)
+}
+
 /// The command that does the same again.
 fn again(asked: &Torture, seed: u64) -> String {
-    let mut words = vec![format!("make torture ARCH={} SEED={seed}", asked.arch)];
+    let shape = &asked.shape;
+    let mut words = vec![format!("make torture ARCH={} SEED={seed}", arch(asked))];
     let mut say = |name: &str, value: Option<String>| {
         words.extend(value.map(|value| format!("{name}={value}")));
     };
-    say("ACCEL", asked.accel.map(|accel| accel.name().to_owned()));
+    say("ACCEL", shape.accel.map(|accel| accel.name().to_owned()));
     say("MINUTES", asked.minutes.map(|minutes| minutes.to_string()));
     say("TRIPS", asked.trips.map(|trips| trips.to_string()));
     say("ONLY", asked.only.clone());
     say("WITHOUT", asked.without.clone());
-    say("SMP", asked.smp.map(|smp| smp.to_string()));
-    say("MEM", asked.memory.clone());
-    say("CPU", asked.cpu.clone());
-    say("KERNEL", asked.kernel.clone());
-    say("ICOUNT", asked.icount.then(|| "1".to_owned()));
+    say("SMP", shape.smp.map(|smp| smp.to_string()));
+    say("MEM", shape.memory.clone());
+    say("CPU", shape.cpu.clone());
+    say("KERNEL", shape.kernel.clone());
+    say("ICOUNT", shape.icount.then(|| "1".to_owned()));
     say(
         "FLAVOUR",
-        (asked.flavour != crate::product::Flavour::Release)
-            .then(|| asked.flavour.name().to_owned()),
+        (shape.flavour != crate::product::Flavour::Release)
+            .then(|| shape.flavour.name().to_owned()),
     );
     words.join(" ")
 }
@@ -64,13 +70,19 @@ fn shape(rows: Vec<Row>, asked: &Torture) -> Result<Row> {
     let bochs = |accel: Option<Accel>| accel == Some(Accel::Bochs);
     rows.into_iter()
         .find(|row| {
-            row.suite == SUITE && row.arch == asked.arch && bochs(row.accel) == bochs(asked.accel)
+            row.suite == SUITE
+                && row.arch == arch(asked)
+                && bochs(row.accel) == bochs(asked.shape.accel)
         })
         .with_context(|| {
             format!(
                 "tests/matrix.toml has no row of the suite '{SUITE}' for {}{}",
-                asked.arch,
-                if bochs(asked.accel) { " in Bochs" } else { "" }
+                arch(asked),
+                if bochs(asked.shape.accel) {
+                    " in Bochs"
+                } else {
+                    ""
+                }
             )
         })
 }
@@ -89,7 +101,7 @@ fn words(asked: &Torture, seed: u64, row: &Row) -> Vec<String> {
     say("trips", asked.trips.map(|trips| trips.to_string()));
     say("only", asked.only.clone());
     say("without", asked.without.clone());
-    if asked.icount {
+    if asked.shape.icount {
         words.push("--repeatable".into());
     }
     if asked.json {
@@ -99,27 +111,29 @@ fn words(asked: &Torture, seed: u64, row: &Row) -> Vec<String> {
 }
 
 fn shaped(paths: &Paths, asked: &Torture, seed: u64, row: &Row) -> Run {
-    // Counting instructions, x86 has one CPU, which the board decides.
-    let smp = asked.smp.or(if asked.icount { None } else { row.smp });
+    let shape = &asked.shape;
     Run {
-        arch: Some(asked.arch),
+        shape: Shape {
+            arch: Some(arch(asked)),
+            // Counting instructions, x86 has one CPU, which the board decides.
+            smp: shape.smp.or(if shape.icount { None } else { row.smp }),
+            memory: shape.memory.clone().or_else(|| row.memory.clone()),
+            cpu: shape.cpu.clone().or_else(|| row.cpu.clone()),
+            kernel: shape.kernel.clone().or_else(|| Some(row.kernel.clone())),
+            accel: shape.accel.or(row.accel),
+            icount: shape.icount,
+            flavour: shape.flavour,
+        },
         board: None,
-        smp,
-        memory: asked.memory.clone().or_else(|| row.memory.clone()),
-        cpu: asked.cpu.clone().or_else(|| row.cpu.clone()),
         machine: row.machine.clone(),
         gic: row.gic,
         no_vhe_fix: row.no_vhe_fix,
-        kernel: asked.kernel.clone().or_else(|| Some(row.kernel.clone())),
         card: false,
         with: None,
         script: Some(row.script(paths)),
         interactive: false,
-        accel: asked.accel.or(row.accel),
-        icount: asked.icount,
         append: Some(row.append.clone()),
         qemu: row.qemu.clone(),
-        flavour: asked.flavour,
         bare: false,
         module: row.modules.clone(),
         need: row.needs.clone(),
