@@ -67,6 +67,9 @@ pub(crate) struct Options {
     /// Round trips, at least
     #[arg(long, default_value_t = 300)]
     trips: u64,
+    /// Round trips in a round, about
+    #[arg(long, default_value_t = 6)]
+    a_round: u64,
     /// Minutes, at least
     #[arg(long, default_value_t = 0)]
     minutes: u64,
@@ -162,7 +165,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let natively = Rounds::new(&place, &players, false);
     let travelling = Rounds::new(&place, &players, true);
 
-    let mut order = Order::new(options.seed, players.len());
+    let mut order = Order::new(options.seed, players.len(), options.a_round);
     report.native = natively.deck(&mut order, NATIVE_ROUNDS, &mut |round| {
         workload.still_right()?;
         noise.only_asked_for()?;
@@ -170,7 +173,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Ok(())
     })?;
     let start = Instant::now();
-    let mut order = Order::new(options.seed, players.len());
+    let mut order = Order::new(options.seed, players.len(), options.a_round);
     let least = Duration::from_secs(options.minutes * 60);
     for deck in 1.. {
         trend.note(report.trips.trips())?;

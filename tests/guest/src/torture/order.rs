@@ -12,12 +12,10 @@
 //! major version; a seed belongs to a commit, which names the version.
 
 use fastrand::Rng;
+use std::ops::RangeInclusive;
 
 /// Disturbances that run beside each other in a round.
 pub(super) const COMPANY: usize = 3;
-/// Round trips in a round, at least and at most, where no disturbance takes longer.
-const TRIPS: std::ops::RangeInclusive<u64> = 3..=9;
-
 /// One round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Round {
@@ -39,17 +37,20 @@ pub(super) struct Order {
     seed: u64,
     draw: Rng,
     count: usize,
+    /// Round trips in a round, at least and at most, where no disturbance takes longer.
+    trips: RangeInclusive<u64>,
     deck: Vec<usize>,
     number: u64,
 }
 
 impl Order {
-    /// Of so many disturbances.
-    pub(super) fn new(seed: u64, count: usize) -> Self {
+    /// Of so many disturbances, and about so many round trips in a round.
+    pub(super) fn new(seed: u64, count: usize, trips: u64) -> Self {
         Self {
             seed,
             draw: Rng::with_seed(seed),
             count,
+            trips: (trips / 2).max(1)..=(trips + trips / 2).max(1),
             deck: Vec::new(),
             number: 0,
         }
@@ -67,7 +68,7 @@ impl Order {
             number: self.number,
             last_of_deck: self.deck.is_empty(),
             who,
-            trips: self.draw.u64(TRIPS),
+            trips: self.draw.u64(self.trips.clone()),
             first_cpu: self.draw.usize(0..1024),
         }
     }
@@ -87,7 +88,7 @@ mod tests {
     use super::*;
 
     fn rounds(seed: u64) -> Vec<Round> {
-        let mut order = Order::new(seed, 10);
+        let mut order = Order::new(seed, 10, 6);
         (0..20).map(|_| order.next()).collect()
     }
 
@@ -95,6 +96,12 @@ mod tests {
     fn the_seed_decides() {
         assert_eq!(rounds(7), rounds(7));
         assert_ne!(rounds(7), rounds(8));
+    }
+
+    #[test]
+    fn a_round_has_about_as_many_trips_as_asked_for() {
+        assert!(rounds(5).iter().all(|round| (3..=9).contains(&round.trips)));
+        assert_eq!(Order::new(1, 3, 0).next().trips, 1);
     }
 
     #[test]
@@ -109,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_disturbance_draws_for_itself() {
-        let order = Order::new(1, 3);
+        let order = Order::new(1, 3, 6);
         let first = |round, name| order.draw(round, name).u64(..);
         assert_eq!(first(1, "disk"), first(1, "disk"));
         assert_ne!(first(1, "disk"), first(2, "disk"));
