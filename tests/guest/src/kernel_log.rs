@@ -31,6 +31,7 @@ const ALARMS: [&str; 17] = [
 #[derive(Debug)]
 pub(crate) struct KernelLog {
     file: File,
+    overtaken: bool,
 }
 
 impl KernelLog {
@@ -43,7 +44,10 @@ impl KernelLog {
             .context("opening /dev/kmsg")?;
         file.seek(SeekFrom::End(0))
             .context("finding the end of /dev/kmsg")?;
-        Ok(Self { file })
+        Ok(Self {
+            file,
+            overtaken: false,
+        })
     }
 
     /// The messages since the last reading.
@@ -59,11 +63,16 @@ impl KernelLog {
                     lines.push(message.lines().next().unwrap_or("").to_owned());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(lines),
-                // EPIPE: overtaken by the writer; what was overwritten is lost.
-                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => {}
+                // The writer has come round; what was overwritten is lost.
+                Err(error) if error.raw_os_error() == Some(libc::EPIPE) => self.overtaken = true,
                 Err(error) => return Err(error).context("reading /dev/kmsg"),
             }
         }
+    }
+
+    /// Whether messages were lost, because they came faster than they were read.
+    pub(crate) fn overtaken(&self) -> bool {
+        self.overtaken
     }
 
     /// The messages since the last reading that are alarms.

@@ -12,6 +12,11 @@ pub(crate) fn free_kib() -> Result<i64> {
     field("MemFree:")
 }
 
+/// Memory in KiB that processes could still get.
+pub(crate) fn available_kib() -> Result<i64> {
+    field("MemAvailable:")
+}
+
 fn field(name: &str) -> Result<i64> {
     machine::read("/proc/meminfo")?
         .lines()

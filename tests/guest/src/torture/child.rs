@@ -1,19 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What disturbs as a process of its own, because it is going to be killed, or
 //! because there will be many of it: this program again.
-#![expect(unsafe_code, reason = "fork is unsafe")]
+#![expect(
+    unsafe_code,
+    reason = "fork is unsafe, and setpriority is not in the safe wrappers"
+)]
 
 use super::pages::Pages;
 use super::switches::switches;
-use crate::{machine, ticks};
+use crate::{machine, memory, ticks};
 use anyhow::{Context, Result, ensure};
 use mercury_device::{AttachOptions, Device, Error, Requirement, SampleKind};
+use nix::errno::Errno;
+use nix::fcntl::posix_fallocate;
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 use std::io::{Read, Write, pipe};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What an eater takes at a time, in bytes.
+const BITE: usize = 4 << 20;
+/// The last of it an eater takes page by page, as processes do.
+const UNCLEARED_UNTIL_KIB: i64 = 64 << 10;
 
 /// Which.
 #[derive(Debug, Clone, clap::Subcommand)]
@@ -55,9 +66,24 @@ pub(crate) fn run(kind: &Kind) -> Result<()> {
 fn eat() -> Result<()> {
     // Before anybody else.
     machine::write("/proc/self/oom_score_adj", "1000")?;
+    // And before everybody else's work, or it would take minutes.
+    // SAFETY: no memory is involved.
+    Errno::result(unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, -20) })?;
+    // Most of it as pages of a file that nobody reads, which the kernel need not
+    // clear: clearing takes an emulator longer than all the rest.
+    let file = memfd_create(c"eaten", MFdFlags::empty()).context("memfd_create")?;
+    let mut size = 0;
+    while memory::available_kib()? > UNCLEARED_UNTIL_KIB {
+        match posix_fallocate(&file, size, BITE as libc::off_t) {
+            Ok(()) => size += BITE as libc::off_t,
+            // The rest page by page.
+            Err(Errno::ENOSPC | Errno::ENOMEM) => break,
+            Err(error) => return Err(error).context("fallocate"),
+        }
+    }
     let mut eaten = Vec::new();
     loop {
-        let mut pages = Pages::new(4 << 20)?;
+        let mut pages = Pages::new(BITE)?;
         for word in pages.words().iter_mut().step_by(512) {
             *word = 1;
         }

@@ -31,9 +31,14 @@ impl Noise {
         })
     }
 
-    /// Fails if there is an alarm that nobody asked for.
+    /// Fails if there is an alarm that nobody asked for, or if there may have been one.
     pub(super) fn only_asked_for(&mut self) -> Result<()> {
         let lines = self.log.read()?;
+        ensure!(
+            !self.log.overtaken(),
+            "the kernel's log came faster than it was read, and some of it is lost; \
+             a larger log_buf_len= on the kernel's command line keeps more"
+        );
         let alarms = unasked(&lines, &mut self.announced);
         ensure!(
             alarms.is_empty(),
