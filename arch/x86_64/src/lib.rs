@@ -5,7 +5,9 @@
 //! What VMX and SVM have in common stands at the top level: the snapshot of a
 //! CPU ([`snapshot`]), the segments ([`segment`]), the image's own descriptor
 //! tables ([`tables`]), looking at guest memory ([`guest_memory`]), decoding a
-//! store to the hole ([`store`]) and carrying it out ([`hole`]), and the choice
+//! store to the hole ([`store`]) and carrying it out ([`hole`]), what exits have alike
+//! ([`exit`]) and whether one can be taken back ([`sound`], [`freed`]), the registers in a world
+//! switch (`switch`), and the choice
 //! between their nested tables ([`stage2`]). What only SVM has is in [`svm`]
 //! (and [`leave`], its way back into the kernel), what only VMX has in [`vmx`]
 //! (and [`pad`] and [`nmi`], because it cannot hold NMIs off). Nothing here decides anything
@@ -21,6 +23,7 @@ extern crate std;
 
 pub mod area;
 pub mod exception;
+pub mod exit;
 pub mod freed;
 pub mod guest_memory;
 pub mod hole;
@@ -34,6 +37,7 @@ pub mod pad;
 pub mod registers;
 pub mod segment;
 pub mod snapshot;
+pub mod sound;
 pub mod stage2;
 pub mod store;
 pub mod svm;

@@ -43,6 +43,10 @@ use crate::vmx;
 /// Injection into [`Operation::Enter`] (`mercury_door.h`): the image refuses.
 pub(crate) const INJECT_REFUSE: u64 = 1;
 
+/// Injection into an entry: the image dies.
+#[cfg(feature = "mutants")]
+pub(crate) const INJECT_DIE: u64 = 3;
+
 /// A CPU has come through the door.
 ///
 /// # Safety

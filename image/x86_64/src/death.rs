@@ -10,8 +10,8 @@
 //!
 //! All this happens on the stack on which it died, or on the exception stack if
 //! that one ran into its guard page. The stack lies in the CPU's area, so the area
-//! is found from it, whatever else is wrong. Where freeing is not sound, and under
-//! VMX, the end is what a triple fault would have done: a reset.
+//! is found from it, whatever else is wrong. Where freeing is not sound the end is what
+//! a triple fault would have done: a reset.
 #![expect(unsafe_code, reason = "reaches the CPU's area")]
 
 use mercury_core::hypervisor::Cpu;
@@ -25,6 +25,12 @@ use mercury_x86::noted;
 
 use crate::machine::HYPERVISOR;
 use crate::svm;
+use crate::vmx;
+
+/// How a backend frees a guest that has exited.
+type Free = unsafe fn(*mut Area<Cpu>) -> !;
+/// How it ends a call.
+type EndCall = unsafe fn(*mut Area<Cpu>, Life) -> !;
 
 /// Dies, of this.
 pub(crate) fn die(event: Event, arguments: [u64; 5]) -> ! {
@@ -33,7 +39,12 @@ pub(crate) fn die(event: Event, arguments: [u64; 5]) -> ! {
     // SAFETY: the stack is in this CPU's area, and only this CPU uses that.
     let life = unsafe { (*area).life.end() };
     // SAFETY: as above.
-    let backend = unsafe { (*area).door.backend };
+    let vmx = unsafe { (*area).door.backend } == noted::BACKEND_VMX;
+    let (free, end_call): (Free, EndCall) = if vmx {
+        (vmx::free, vmx::end_call)
+    } else {
+        (svm::free, svm::end_call)
+    };
     HYPERVISOR.die();
     if life == Life::Leaving {
         // Dying it died: whatever is tried again may fail again.
@@ -44,11 +55,9 @@ pub(crate) fn die(event: Event, arguments: [u64; 5]) -> ! {
     match life {
         // SAFETY: this CPU's; the guest has exited and nothing of it was changed
         // yet; nobody who held a reference runs again.
-        Life::Exited if backend == noted::BACKEND_SVM => unsafe { svm::free(area) },
-        Life::Called | Life::Entering if backend == noted::BACKEND_SVM => {
-            // SAFETY: as above.
-            unsafe { svm::end_call(area, life) }
-        }
+        Life::Exited => unsafe { free(area) },
+        // SAFETY: as above.
+        Life::Called | Life::Entering => unsafe { end_call(area, life) },
         // SAFETY: as above.
         _ => not_freed(unsafe { &*area }, life, 0, 0),
     }

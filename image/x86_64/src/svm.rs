@@ -19,17 +19,20 @@ use mercury_x86::guest_memory::PeekSlot;
 use mercury_x86::instruction;
 use mercury_x86::registers;
 use mercury_x86::segment::SegmentState;
+use mercury_x86::sound;
 use mercury_x86::svm::build;
 use mercury_x86::svm::capabilities::Capabilities;
 use mercury_x86::svm::depart;
 use mercury_x86::svm::exit;
 use mercury_x86::svm::run;
-use mercury_x86::svm::sound;
+use mercury_x86::svm::sound as svm_sound;
 use mercury_x86::svm::vmcb::ControlBlock;
 use mercury_x86::svm::vmcb::code;
 use mercury_x86::tables;
 
 use crate::call;
+#[cfg(feature = "mutants")]
+use crate::call::INJECT_DIE;
 use crate::call::INJECT_REFUSE;
 use crate::death;
 use crate::machine::HYPERVISOR;
@@ -39,10 +42,6 @@ use crate::provoke;
 
 /// Injection into an entry: VMRUN itself fails.
 const INJECT_ASID_0: u64 = 2;
-
-/// Injection into an entry: the image dies.
-#[cfg(feature = "mutants")]
-const INJECT_DIE: u64 = 3;
 
 /// Offsets of a CPU's control blocks in its area.
 const GUEST_BLOCK: u64 = 0x1000;
@@ -230,12 +229,13 @@ pub(crate) unsafe fn free(area: *mut Area<Cpu>) -> ! {
     // may be half changed.
     // SAFETY: only this CPU uses its slot, and whoever looked last is gone.
     let mut slot = unsafe { PeekSlot::new(area.index, area.peek_entry, |_| true) };
-    let obstacle = sound::of_block(block).or_else(|| sound::of_tables(area, block, &mut slot));
+    let obstacle =
+        svm_sound::of_block(block).or_else(|| sound::of_tables(area, block.paging(), &mut slot));
     if let Some(obstacle) = obstacle {
         death::not_freed(area, Life::Exited, obstacle as u64, block.exit_event)
     }
     let data = [block.ds.selector, block.es.selector]
-        .map(|selector| sound::data_selector(block, &mut slot, selector));
+        .map(|selector| svm_sound::data_selector(block, &mut slot, selector));
     HYPERVISOR.record(&area.logic, Event::Freed, [block.rip, 0, 0, 0, 0]);
     // SAFETY: as the caller says, and nothing stands against it.
     unsafe { depart::free(area, block, Capabilities::read(), data) }

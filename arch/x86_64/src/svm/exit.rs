@@ -8,7 +8,7 @@
 //! For that case ([`mercury_hal::life`]) the guest's state, which is RIP, RAX, EFER
 //! and the interrupt shadow in the control block and the general registers in the
 //! area, stays as it was at the exit while anything is asked, looked at or
-//! recorded. Only [`Exit::settle`] opens it, and behind it stand plain stores. What
+//! recorded. Only [`Handler::settle`] opens it, and behind it stand plain stores. What
 //! a handler has done by then outside of the guest may be done again: a register
 //! that was written is written the same again, a store that was to be dropped goes
 //! natively to a frame that nobody needs any more, and who called natively finds
@@ -19,11 +19,9 @@ use mercury_hal::addr::GuestPhysical;
 use mercury_hal::call::Answer;
 use mercury_hal::call::Request;
 use mercury_hal::event::Event;
-use mercury_hal::exit::FaultAnswer;
 use mercury_hal::exit::Policy;
 use mercury_hal::exit::Reason;
 use mercury_hal::exit::Touch;
-use mercury_hal::life::Life;
 use mercury_hal::repetition;
 
 use super::capabilities::Capabilities;
@@ -36,14 +34,12 @@ use super::vmcb::flush;
 use crate::area::Area;
 use crate::area::register;
 use crate::exception;
-use crate::guest_memory;
+use crate::exit::Fault;
+use crate::exit::Handler;
 use crate::guest_memory::Paging;
-use crate::guest_memory::PeekSlot;
-use crate::hole;
 use crate::instruction;
 use crate::registers;
 use crate::store;
-use crate::store::Store;
 
 pub use crate::area::Next;
 
@@ -99,14 +95,59 @@ pub fn handle<P: Policy>(
     next
 }
 
+impl<P: Policy> Handler<P> for Exit<'_, P> {
+    fn parts(&mut self) -> (&mut Area<P::Cpu>, &P) {
+        (self.area, self.policy)
+    }
+
+    fn place(&self) -> u64 {
+        self.block.rip
+    }
+
+    fn flags(&self) -> u64 {
+        self.block.rflags
+    }
+
+    fn paging(&self) -> Paging {
+        self.block.paging()
+    }
+
+    fn is_long(&self) -> bool {
+        const LONG: u16 = 1 << 9;
+        self.block.cs.attributes & LONG != 0
+    }
+
+    fn skip(&mut self, length: u8) {
+        self.block.rip = self.block.rip.wrapping_add(u64::from(length));
+        self.block.interrupt_shadow &= !1;
+    }
+
+    fn inject(&mut self, fault: Fault) {
+        self.block.event_injection = match fault {
+            Fault::Undefined => event::UNDEFINED,
+            Fault::Protection => event::PROTECTION,
+        };
+    }
+
+    fn touching(&mut self, to: &mut [u8; store::LONGEST]) -> usize {
+        if self.capabilities.decode_assists() && self.block.fetched != 0 {
+            for (to, from) in to.iter_mut().zip(self.block.instruction_bytes) {
+                *to = from;
+            }
+            return usize::from(self.block.fetched).min(store::LONGEST);
+        }
+        self.fetch(to)
+    }
+}
+
 impl<P: Policy> Exit<'_, P> {
     fn dispatch(&mut self) -> Next {
         match self.block.exit_code {
             code::VMMCALL => self.hypercall(),
             code::REGISTER if self.block.exit_info1 & 1 != 0 => self.register_write(),
             code::REGISTER => self.register_read(),
-            code::NESTED_FAULT => self.nested_fault(),
-            code::VMRUN..=code::SKINIT | code::INVLPGA => self.virtualization(),
+            code::NESTED_FAULT => self.nested(),
+            code::VMRUN..=code::SKINIT | code::INVLPGA => self.virtualization(self.block.exit_code),
             code::SHUTDOWN => self.shutdown(),
             // The guest's state cannot be entered again, and it was entered
             // before: nothing is left but what a bare CPU would do.
@@ -115,43 +156,10 @@ impl<P: Policy> Exit<'_, P> {
         }
     }
 
-    /// The last look before the guest is changed: if the image has died, what was
-    /// found out is worth nothing, and the guest stays as it is.
-    fn settle(&self) -> bool {
-        let alive = !self.policy.is_dead();
-        if alive {
-            self.area.life.set(Life::Settling);
-        }
-        alive
-    }
-
-    /// The guest gets an event.
-    fn raise(&mut self, event: u64) -> Next {
-        if !self.settle() {
-            return Next::Dead;
-        }
-        self.block.event_injection = event;
-        Next::Guest
-    }
-
-    fn count(&mut self, reason: Reason) {
-        self.policy.count(&mut self.area.logic, reason);
-    }
-
-    fn record(&self, event: Event, arguments: [u64; 5]) {
-        self.policy.record(&self.area.logic, event, arguments);
-    }
-
-    /// The instruction is done: on to the next one, `length` bytes further.
-    fn skip(&mut self, length: u8) {
-        self.block.rip = self.block.rip.wrapping_add(u64::from(length));
-        self.block.interrupt_shadow &= !1;
-    }
-
     /// Length of the instruction that exited; `opcode` is its two or three bytes.
     /// CPUs without next-RIP leave it to us; prefixes are rare, so a guest page
     /// that cannot be read counts as an instruction without any.
-    fn length(&self, opcode: &[u8]) -> u8 {
+    fn length(&mut self, opcode: &[u8]) -> u8 {
         if self.capabilities.next_rip() && self.block.next_rip != 0 {
             return self.block.next_rip.wrapping_sub(self.block.rip) as u8;
         }
@@ -161,20 +169,6 @@ impl<P: Policy> Exit<'_, P> {
             .get(..count)
             .and_then(|bytes| store::length_with_prefixes(bytes, opcode));
         length.unwrap_or(opcode.len() as u8)
-    }
-
-    fn fetch(&self, to: &mut [u8; store::LONGEST]) -> usize {
-        let paging = Paging {
-            cr0: self.block.cr0,
-            cr3: self.block.cr3,
-            cr4: self.block.cr4,
-            efer: self.block.efer,
-        };
-        let may_look = |page| self.policy.may_look(page);
-        // SAFETY: the entry was computed at the preparation from the module's
-        // word for it; only this CPU uses it, and only while it is here.
-        let mut slot = unsafe { PeekSlot::new(self.area.index, self.area.peek_entry, may_look) };
-        guest_memory::fetch(&mut slot, paging, self.block.rip, to)
     }
 
     fn hypercall(&mut self) -> Next {
@@ -189,7 +183,7 @@ impl<P: Policy> Exit<'_, P> {
                 Event::HypercallRefused,
                 [number, u64::from(self.block.cpl), self.block.rip, 0, 0],
             );
-            return self.raise(event::UNDEFINED);
+            return self.raise(Fault::Undefined);
         };
         self.count(Reason::Hypercall);
         let answer = self.policy.hypercall(&mut self.area.logic, request);
@@ -268,17 +262,12 @@ impl<P: Policy> Exit<'_, P> {
         Next::Guest
     }
 
-    fn register_fault(&mut self, number: u32) -> Next {
-        self.record(Event::RegisterFault, [u64::from(number), 0, 0, 0, 0]);
-        self.raise(event::PROTECTION)
-    }
-
     /// A write of EFER ([`permission::efer`]). Whether its bits are allowed only
     /// the CPU knows, so those that the image does not run on are tried on the
     /// real register, and put back. What the CPU kept of them is the guest's: one
     /// that drops reserved bits instead of faulting (QEMU's) would refuse the next
     /// entry with them. Gives what the guest's is then.
-    fn write_efer(&self, value: u64) -> Option<u64> {
+    fn write_efer(&mut self, value: u64) -> Option<u64> {
         let ours =
             registers::EFER_LME | registers::EFER_LMA | registers::EFER_NXE | registers::EFER_SVME;
         // SAFETY: every CPU in long mode has EFER.
@@ -302,7 +291,7 @@ impl<P: Policy> Exit<'_, P> {
         Some(new)
     }
 
-    fn nested_fault(&mut self) -> Next {
+    fn nested(&mut self) -> Next {
         let info = self.block.exit_info1;
         let address = GuestPhysical(self.block.exit_info2);
         let touch = if info & 1 << 33 != 0 {
@@ -314,71 +303,7 @@ impl<P: Policy> Exit<'_, P> {
         } else {
             Touch::Read
         };
-        match self
-            .policy
-            .stage2_fault(&mut self.area.logic, address, touch)
-        {
-            FaultAnswer::Again => Next::Guest,
-            FaultAnswer::Hole => self.hole(address, touch),
-            FaultAnswer::Refuse => {
-                self.count(Reason::Other);
-                self.raise(event::PROTECTION)
-            }
-            FaultAnswer::Dead => Next::Dead,
-        }
-    }
-
-    /// The guest touched the hole in a way that the zero page does not allow.
-    fn hole(&mut self, address: GuestPhysical, touch: Touch) -> Next {
-        let rip = self.block.rip;
-        let found = (touch == Touch::Write)
-            .then(|| self.decode_store())
-            .flatten();
-        if let Some(found) = found {
-            self.count(Reason::HoleStore);
-            self.record(
-                Event::HoleStore,
-                [address.0, u64::from(found.size), rip, 0, 0],
-            );
-            let (rflags, mutant) = (self.block.rflags, self.area.mutant);
-            if !self.settle() {
-                return Next::Dead;
-            }
-            let registers = &mut self.area.registers;
-            if let Some(length) = hole::drop_store(registers, rflags, found, address.0, mutant) {
-                self.skip(length);
-            }
-            Next::Guest
-        } else {
-            self.count(Reason::HoleRefused);
-            self.record(Event::HoleRefused, [address.0, touch as u64, rip, 0, 0]);
-            self.raise(event::PROTECTION)
-        }
-    }
-
-    /// The store that faulted, if it is one (64-bit code only: nothing else can
-    /// reach the hole by accident).
-    fn decode_store(&self) -> Option<Store> {
-        const LONG: u16 = 1 << 9;
-        if self.block.cs.attributes & LONG == 0 {
-            return None;
-        }
-        if self.capabilities.decode_assists() && self.block.fetched != 0 {
-            let count = usize::from(self.block.fetched);
-            return store::decode(self.block.instruction_bytes.get(..count)?);
-        }
-        let mut bytes = [0; store::LONGEST];
-        let count = self.fetch(&mut bytes);
-        store::decode(bytes.get(..count)?)
-    }
-
-    fn virtualization(&mut self) -> Next {
-        self.count(Reason::Virtualization);
-        self.record(
-            Event::VirtualizationRefused,
-            [self.block.exit_code, self.block.rip, 0, 0, 0],
-        );
-        self.raise(event::UNDEFINED)
+        self.nested_fault(address, touch)
     }
 
     fn shutdown(&mut self) -> ! {
@@ -417,6 +342,6 @@ impl<P: Policy> Exit<'_, P> {
                 0,
             ],
         );
-        self.raise(event::UNDEFINED)
+        self.raise(Fault::Undefined)
     }
 }

@@ -1,45 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! Whether an exit can be taken back, so that the CPU goes on natively where it
-//! came out.
-//!
-//! Most can: the control block holds the guest as it was before the instruction
-//! that exited, or at the hypercall itself, and natively the instruction does what
-//! it would have done. What cannot:
-//!
-//! - an event was being delivered (APM 15.7.2): the interrupt was taken from its
-//!   controller already, and natively nobody would deliver it again;
-//! - an interrupt shadow (15.21.5): it cannot be put back, and a CPU that has just
-//!   said STI and is about to HLT would sleep through its interrupt;
-//! - a shutdown, or a state that was refused: there is no guest any more;
-//! - a guest that is not in long mode, or whose tables do not have the last
-//!   instructions of the way out and their stack (a program under page table
-//!   isolation): the way would end in the middle;
-//! - a program with a shadow stack: IRETQ wants what VMSAVE does not keep.
+//! What a control block says of whether its exit can be taken back
+//! ([`crate::sound`]), and what it takes to load its segments.
 
 use super::vmcb::ControlBlock;
 use super::vmcb::code;
 use super::vmcb::event;
-use crate::area::Area;
 use crate::guest_memory;
 use crate::guest_memory::Look;
-use crate::guest_memory::Paging;
 use crate::registers;
-
-/// Why an exit cannot be taken back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Obstacle {
-    /// An event was being delivered.
-    Delivery = 1,
-    /// Interrupt shadow.
-    Shadow = 2,
-    /// No guest that could go on.
-    Shutdown = 3,
-    /// The way out does not lie in its tables.
-    Unreachable = 4,
-    /// A program with a shadow stack.
-    ShadowStack = 5,
-}
+use crate::sound::Obstacle;
 
 /// What the control block says.
 #[must_use]
@@ -57,25 +26,6 @@ pub const fn of_block(block: &ControlBlock) -> Option<Obstacle> {
     }
 }
 
-/// What the guest's tables say: the way's last instructions and its stack.
-pub fn of_tables<L>(
-    area: &Area<L>,
-    block: &ControlBlock,
-    look: &mut impl Look,
-) -> Option<Obstacle> {
-    let paging = Paging {
-        cr0: block.cr0,
-        cr3: block.cr3,
-        cr4: block.cr4,
-        efer: block.efer,
-    };
-    let stack = guest_memory::translate(look, paging, area.door.kernel);
-    let code = guest_memory::translate(look, paging, area.door.way_free);
-    let out = guest_memory::translate(look, paging, area.door.way_out);
-    let reached = stack.is_some() && code.is_some() && out.is_some();
-    (!reached).then_some(Obstacle::Unreachable)
-}
-
 /// A data selector as the way out may load it: itself, or none if it would fault
 /// there. One of the GDT is the kernel's own and good; one of an LDT may outlive
 /// its descriptor (a task that drops its LDT). The ordinary way out faults then, and
@@ -89,12 +39,7 @@ pub fn data_selector(block: &ControlBlock, look: &mut impl Look, selector: u16) 
     if selector & LOCAL == 0 {
         return selector;
     }
-    let paging = Paging {
-        cr0: block.cr0,
-        cr3: block.cr3,
-        cr4: block.cr4,
-        efer: block.efer,
-    };
+    let paging = block.paging();
     let offset = u64::from(selector & !7);
     if offset + 7 > u64::from(block.ldtr.limit) {
         return 0;

@@ -4,6 +4,7 @@
 //! Fields that we use have names; the rest is padding that keeps what it held.
 //! Offsets are asserted against the manual below.
 
+use crate::guest_memory::Paging;
 use crate::segment::SegmentState;
 
 /// A VMCB: one page, host physical address aligned to it.
@@ -144,6 +145,19 @@ impl ControlBlock {
     pub(crate) fn blank() -> Self {
         // SAFETY: all fields are numbers.
         unsafe { core::mem::zeroed() }
+    }
+}
+
+impl ControlBlock {
+    /// What the guest's paging follows.
+    #[must_use]
+    pub const fn paging(&self) -> Paging {
+        Paging {
+            cr0: self.cr0,
+            cr3: self.cr3,
+            cr4: self.cr4,
+            efer: self.efer,
+        }
     }
 }
 

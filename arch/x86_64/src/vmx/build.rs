@@ -79,6 +79,7 @@ pub fn build(
         held: 0,
         masks,
         counters: counters(places.lists),
+        fault_address: native.cr2,
     };
     build_controls(controls, &state, places, mutant);
     build_guest(native, pad, masks);

@@ -20,6 +20,8 @@ use super::field;
 use super::operation;
 use crate::area::Area;
 use crate::area::register;
+use crate::freed;
+use crate::freed::Freed;
 use crate::instruction;
 use crate::mutant;
 use crate::mutant::Mutant;
@@ -102,9 +104,8 @@ pub unsafe fn return_natively<L>(area: &Area<L>, pad: &mut Pad, result: u64) -> 
 pub unsafe fn detach<L>(area: &Area<L>, pad: &mut Pad, result: u64) -> ! {
     // SAFETY: as the caller says.
     unsafe { take_back(area, pad, result) };
-    let cr0 = field::read(guest::CR0);
-    let shadow = field::read(control::CR0_READ_SHADOW);
-    let mask = area.vmx.masks[0];
+    // SAFETY: the guest's own; its breakpoints lie in the kernel, which is next.
+    unsafe { instruction::write_dr7(field::read(guest::DR7)) };
     // Written out: through a closure the bounds would be checked at run time.
     let from = &area.registers.0;
     let mut kept = [
@@ -115,13 +116,58 @@ pub unsafe fn detach<L>(area: &Area<L>, pad: &mut Pad, result: u64) -> ! {
         from[14],
         from[15],
     ];
-    let mut cr0 = cr0 & !mask | shadow & mask;
+    let mut cr0 = cr0_of(area);
     // SAFETY: every field has been read.
     unsafe { operation::end(area.blocks.guest) };
     // SAFETY: what it breaks is what the test asked for.
     unsafe { break_something(area, pad, &mut kept, &mut cr0) };
     // SAFETY: all of it is the state of the guest, which is the CPU's.
     unsafe { leave(pad, &kept, area.door.way_out, cr0) }
+}
+
+/// Lets go of a guest's CPU at whichever instruction exited last (see
+/// [`crate::freed`]). The way out is gone by as ever, NMIs that wait are raised on
+/// it, and it ends on the stack that has all of the guest's registers.
+///
+/// # Safety
+/// As [`detach`]; [`crate::sound`] finds no obstacle.
+pub unsafe fn free<L>(area: &mut Area<L>, pad: &mut Pad) -> ! {
+    // SAFETY: as the caller says.
+    unsafe { take_back(area, pad, 0) };
+    let out = &mut pad.out;
+    let frame = [out.rip, out.cs, out.rflags, out.rsp, out.ss];
+    let rax = area.registers.0[register::RAX];
+    area.freed = Freed::new(&area.registers, rax, field::read(guest::DR7), frame);
+    let at = core::mem::offset_of!(Area<L>, freed) as u64 + freed::STACK_OFFSET;
+    out.rsp = area.door.kernel + at;
+    out.rip = area.door.way_free;
+    // Bit 1 is always 1; interrupts stay off until the last IRETQ.
+    out.rflags = 1 << 1;
+    out.ss = u64::from(area.native.ss.selector);
+    out.cs = u64::from(area.native.cs.selector);
+    let cr0 = cr0_of(area);
+    // SAFETY: every field has been read.
+    unsafe { operation::end(area.blocks.guest) };
+    // SAFETY: the guest's own, from its last exit.
+    unsafe { instruction::write_cr2(area.vmx.fault_address) };
+    // SAFETY: all of it is the state of the guest, which is the CPU's.
+    unsafe { leave(pad, &[0; 6], area.door.way_out, cr0) }
+}
+
+/// Ends VMX operation that a call began, whose guest never was entered: nothing
+/// else has changed yet.
+///
+/// # Safety
+/// The CPU is in VMX operation; [`return_natively`] follows.
+pub unsafe fn give_up<L>(area: &Area<L>) {
+    // SAFETY: nothing of the VMCS is needed.
+    unsafe { operation::end(area.blocks.guest) };
+}
+
+/// CR0 as the guest wants it.
+fn cr0_of<L>(area: &Area<L>) -> u64 {
+    let mask = area.vmx.masks[0];
+    field::read(guest::CR0) & !mask | field::read(control::CR0_READ_SHADOW) & mask
 }
 
 /// Undoes what an entry that failed has done (26.8: host state is loaded as by
@@ -140,6 +186,8 @@ pub unsafe fn give_back<L>(area: &Area<L>, pad: &mut Pad) {
         // SAFETY: the CPU's own values; the image uses neither segment.
         unsafe { instruction::write_msr(number, value) };
     }
+    // SAFETY: the kernel's own; its breakpoints lie in the kernel, which is next.
+    unsafe { instruction::write_dr7(field::read(guest::DR7)) };
     // SAFETY: nothing of the VMCS is needed any more.
     unsafe { operation::end(area.blocks.guest) };
 }
@@ -221,8 +269,6 @@ unsafe fn take_back<L>(area: &Area<L>, pad: &mut Pad, result: u64) {
         // SAFETY: the register that was stored from.
         unsafe { instruction::write_msr(number as u32, value) };
     }
-    // SAFETY: the guest's own; its breakpoints lie in the kernel, which is next.
-    unsafe { instruction::write_dr7(field::read(guest::DR7)) };
 }
 
 /// Puts the TSS two places further on in the pad's GDT (the mutant).

@@ -7,7 +7,8 @@ use x86::vmx::vmcs::ro;
 
 use super::field;
 
-const VALID: u64 = 1 << 31;
+/// There is an event.
+pub const VALID: u64 = 1 << 31;
 const HAS_ERROR: u64 = 1 << 11;
 const KIND: u64 = 7 << 8;
 const KIND_NMI: u64 = 2 << 8;

@@ -23,8 +23,10 @@ pub mod field;
 pub mod initialize;
 pub mod mtrr;
 pub mod operation;
+pub mod pending;
 pub mod permission;
 pub mod run;
+pub mod sound;
 
 /// What the image keeps for a CPU's VMX, in its area.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,4 +41,7 @@ pub struct State {
     pub masks: [u64; 2],
     /// PERF_GLOBAL_CTRL is switched.
     pub counters: bool,
+    /// CR2 at the exit: the guest's, and no field of the VMCS. Only a page fault
+    /// of the image, of which it dies, changes the register.
+    pub fault_address: u64,
 }
