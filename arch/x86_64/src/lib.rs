@@ -41,6 +41,8 @@ pub mod sound;
 pub mod stage2;
 pub mod store;
 pub mod svm;
+#[cfg(target_os = "none")]
+mod switch;
 pub mod tables;
 pub mod vmx;
 pub mod window;

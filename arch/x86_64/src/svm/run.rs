@@ -15,6 +15,14 @@ use core::arch::global_asm;
 
 #[cfg(target_os = "none")]
 use crate::area::REGISTERS_OFFSET;
+#[cfg(target_os = "none")]
+use crate::switch::load_guest;
+#[cfg(target_os = "none")]
+use crate::switch::pop_kept_and_return;
+#[cfg(target_os = "none")]
+use crate::switch::push_kept;
+#[cfg(target_os = "none")]
+use crate::switch::store_guest;
 
 unsafe extern "C" {
     /// Runs the guest until it exits.
@@ -36,60 +44,22 @@ pub unsafe fn run(area: *mut u8, guest: u64, host: u64) {
 global_asm!(
     ".global mercury_svm_run",
     "mercury_svm_run:",
-    "   push rbx",
-    "   push rbp",
-    "   push r12",
-    "   push r13",
-    "   push r14",
-    "   push r15",
+    push_kept!(),
     "   push rdi",
     "   push rdx",
     "   push rsi",
     "   mov rax, rsi",
     "   vmload rax",
-    "   mov rcx, [rdi + {registers} + 8 * 1]",
-    "   mov rdx, [rdi + {registers} + 8 * 2]",
-    "   mov rbx, [rdi + {registers} + 8 * 3]",
-    "   mov rbp, [rdi + {registers} + 8 * 5]",
-    "   mov rsi, [rdi + {registers} + 8 * 6]",
-    "   mov r8,  [rdi + {registers} + 8 * 8]",
-    "   mov r9,  [rdi + {registers} + 8 * 9]",
-    "   mov r10, [rdi + {registers} + 8 * 10]",
-    "   mov r11, [rdi + {registers} + 8 * 11]",
-    "   mov r12, [rdi + {registers} + 8 * 12]",
-    "   mov r13, [rdi + {registers} + 8 * 13]",
-    "   mov r14, [rdi + {registers} + 8 * 14]",
-    "   mov r15, [rdi + {registers} + 8 * 15]",
-    "   mov rdi, [rdi + {registers} + 8 * 7]",
+    load_guest!(),
     "   vmrun rax",
     // RAX and RSP are ours again, all else is still the guest's.
     "   mov rax, [rsp + 16]",
-    "   mov [rax + {registers} + 8 * 1], rcx",
-    "   mov [rax + {registers} + 8 * 2], rdx",
-    "   mov [rax + {registers} + 8 * 3], rbx",
-    "   mov [rax + {registers} + 8 * 5], rbp",
-    "   mov [rax + {registers} + 8 * 6], rsi",
-    "   mov [rax + {registers} + 8 * 7], rdi",
-    "   mov [rax + {registers} + 8 * 8], r8",
-    "   mov [rax + {registers} + 8 * 9], r9",
-    "   mov [rax + {registers} + 8 * 10], r10",
-    "   mov [rax + {registers} + 8 * 11], r11",
-    "   mov [rax + {registers} + 8 * 12], r12",
-    "   mov [rax + {registers} + 8 * 13], r13",
-    "   mov [rax + {registers} + 8 * 14], r14",
-    "   mov [rax + {registers} + 8 * 15], r15",
+    store_guest!(),
     "   pop rax",
     "   vmsave rax",
     "   pop rax",
     "   vmload rax",
     "   pop rdi",
-    "   pop r15",
-    "   pop r14",
-    "   pop r13",
-    "   pop r12",
-    "   pop rbp",
-    "   pop rbx",
-    "   cld",
-    "   ret",
+    pop_kept_and_return!(),
     registers = const REGISTERS_OFFSET,
 );

@@ -17,6 +17,14 @@ use core::arch::global_asm;
 use crate::area::REGISTERS_OFFSET;
 #[cfg(target_os = "none")]
 use crate::pad::NMIS_OFFSET;
+#[cfg(target_os = "none")]
+use crate::switch::load_guest;
+#[cfg(target_os = "none")]
+use crate::switch::pop_kept_and_return;
+#[cfg(target_os = "none")]
+use crate::switch::push_kept;
+#[cfg(target_os = "none")]
+use crate::switch::store_guest;
 
 /// How [`run`] came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,12 +76,7 @@ pub fn look_again(rip: u64) -> Option<u64> {
 global_asm!(
     ".global mercury_vmx_run, mercury_vmx_look, mercury_vmx_entered, mercury_vmx_exit",
     "mercury_vmx_run:",
-    "   push rbx",
-    "   push rbp",
-    "   push r12",
-    "   push r13",
-    "   push r14",
-    "   push r15",
+    push_kept!(),
     "   push rsi",
     "   push rdi",
     "   mov eax, {host_rsp}",
@@ -85,20 +88,7 @@ global_asm!(
     "   jne 6f",
     "   cmp qword ptr [rsp + 8], 0",
     "   mov rax, [rdi + {registers} + 8 * 0]",
-    "   mov rcx, [rdi + {registers} + 8 * 1]",
-    "   mov rdx, [rdi + {registers} + 8 * 2]",
-    "   mov rbx, [rdi + {registers} + 8 * 3]",
-    "   mov rbp, [rdi + {registers} + 8 * 5]",
-    "   mov rsi, [rdi + {registers} + 8 * 6]",
-    "   mov r8,  [rdi + {registers} + 8 * 8]",
-    "   mov r9,  [rdi + {registers} + 8 * 9]",
-    "   mov r10, [rdi + {registers} + 8 * 10]",
-    "   mov r11, [rdi + {registers} + 8 * 11]",
-    "   mov r12, [rdi + {registers} + 8 * 12]",
-    "   mov r13, [rdi + {registers} + 8 * 13]",
-    "   mov r14, [rdi + {registers} + 8 * 14]",
-    "   mov r15, [rdi + {registers} + 8 * 15]",
-    "   mov rdi, [rdi + {registers} + 8 * 7]",
+    load_guest!(),
     "   jne 4f",
     "   vmlaunch",
     "   jmp 5f",
@@ -110,35 +100,15 @@ global_asm!(
     "   jmp 7f",
     // RSP is ours again, all general registers are still the guest's.
     "mercury_vmx_exit:",
-    "   push rdi",
-    "   mov rdi, [rsp + 8]",
-    "   mov [rdi + {registers} + 8 * 0], rax",
-    "   mov [rdi + {registers} + 8 * 1], rcx",
-    "   mov [rdi + {registers} + 8 * 2], rdx",
-    "   mov [rdi + {registers} + 8 * 3], rbx",
-    "   mov [rdi + {registers} + 8 * 5], rbp",
-    "   mov [rdi + {registers} + 8 * 6], rsi",
-    "   mov [rdi + {registers} + 8 * 8], r8",
-    "   mov [rdi + {registers} + 8 * 9], r9",
-    "   mov [rdi + {registers} + 8 * 10], r10",
-    "   mov [rdi + {registers} + 8 * 11], r11",
-    "   mov [rdi + {registers} + 8 * 12], r12",
-    "   mov [rdi + {registers} + 8 * 13], r13",
-    "   mov [rdi + {registers} + 8 * 14], r14",
-    "   mov [rdi + {registers} + 8 * 15], r15",
-    "   pop rax",
-    "   mov [rdi + {registers} + 8 * 7], rax",
+    "   push rax",
+    "   mov rax, [rsp + 8]",
+    store_guest!(),
+    "   pop rcx",
+    "   mov [rax + {registers} + 8 * 0], rcx",
     "   xor eax, eax",
     "7: pop rdi",
     "   pop rsi",
-    "   pop r15",
-    "   pop r14",
-    "   pop r13",
-    "   pop r12",
-    "   pop rbp",
-    "   pop rbx",
-    "   cld",
-    "   ret",
+    pop_kept_and_return!(),
     registers = const REGISTERS_OFFSET,
     nmis = const NMIS_OFFSET,
     host_rsp = const x86::vmx::vmcs::host::RSP,
