@@ -105,6 +105,13 @@ pub const fn adjust(required: u32, optional: u32, harmless: u32, register: u64) 
     Some((required | optional & may) | ones)
 }
 
+/// Whether a CPU has the TRUE registers (bit 55 of VMX_BASIC, A.1) and secondary
+/// controls (bit 63 of the primary ones' register, A.3.2): the others do not exist
+/// without.
+const fn describes(basic: u64, primary: u64) -> bool {
+    basic & 1 << 55 != 0 && primary >> 63 != 0
+}
+
 impl Features {
     /// From CPUID of this CPU.
     #[must_use]
@@ -138,8 +145,7 @@ impl Capabilities {
         }
         let read = instruction::read_known_msr;
         let basic = read(x86::msr::IA32_VMX_BASIC);
-        let plain = read(x86::msr::IA32_VMX_PROCBASED_CTLS);
-        if basic & 1 << 55 == 0 || plain >> 63 == 0 {
+        if !describes(basic, read(x86::msr::IA32_VMX_PROCBASED_CTLS)) {
             return None;
         }
         let secondary = read(x86::msr::IA32_VMX_PROCBASED_CTLS2);
@@ -277,6 +283,41 @@ mod tests {
             ..ALL
         };
         assert!(without.controls(plain).is_some());
+    }
+
+    #[test]
+    fn later_instructions_are_allowed_where_cpuid_has_them() {
+        let later = Features {
+            user_wait: true,
+            pconfig: true,
+            ..ALL
+        };
+        // Bits 26 and 27.
+        let allows = Capabilities {
+            secondary: 0x0e57_7fff_0000_0000,
+            ..skylake()
+        };
+        let secondary = allows.controls(later).unwrap().secondary;
+        assert_eq!(
+            secondary,
+            1 << 26 | 1 << 27 | skylake().controls(ALL).unwrap().secondary
+        );
+        assert_eq!(allows.controls(ALL), skylake().controls(ALL));
+        for one in [0x0a57_7fff_0000_0000, 0x0657_7fff_0000_0000] {
+            let lacks = Capabilities {
+                secondary: one,
+                ..skylake()
+            };
+            assert_eq!(lacks.controls(later), None);
+        }
+    }
+
+    #[test]
+    fn a_cpu_without_the_true_registers_is_none_of_ours() {
+        let (basic, primary) = (skylake().basic, skylake().primary);
+        assert!(describes(basic, primary));
+        assert!(!describes(basic & !(1 << 55), primary));
+        assert!(!describes(basic, primary & !(1 << 63)));
     }
 
     #[test]

@@ -101,6 +101,12 @@ impl Extension for Vmx {
             );
             as_before(&format!("after {name}"))?;
         }
+        let shown = if xsave {
+            "one passed, three faulted"
+        } else {
+            "undefined, for this kernel uses no XSAVE"
+        };
+        println!("instructions: XSETBV on CPU {cpu}: {shown}");
         bit_is_the_guests(
             probe,
             cpu,
