@@ -76,6 +76,8 @@ fn eat() -> Result<()> {
     while memory::available_kib()? > UNCLEARED_UNTIL_KIB {
         match posix_fallocate(&file, size, BITE as libc::off_t) {
             Ok(()) => size += BITE as libc::off_t,
+            // The freezer, on the way to sleep.
+            Err(Errno::EINTR) => {}
             // The rest page by page.
             Err(Errno::ENOSPC | Errno::ENOMEM) => break,
             Err(error) => return Err(error).context("fallocate"),
