@@ -39,6 +39,8 @@ pub(crate) enum Command {
     Log(Log),
     /// Show by experiment, on each CPU, whether it is under a second stage of translation.
     Prove(Prove),
+    /// Watch it live: mode, exits and their rates, blackouts, the hole, memory.
+    Top(Top),
     /// Say what `status` says in Prometheus' text format.
     Metrics(Metrics),
     /// Show what the switches cost, in ticks of the time-stamp counter.
@@ -101,6 +103,17 @@ pub(crate) enum Expectation {
     Guest,
     /// It is not.
     Native,
+}
+
+/// `top`
+#[derive(Args, Debug)]
+pub(crate) struct Top {
+    /// Look twice, an interval apart, print one picture as text, and end.
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// How long between two looks (1s, 1m).
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1s")]
+    pub(crate) interval: Duration,
 }
 
 /// `metrics`

@@ -10,6 +10,7 @@ mod metrics;
 mod prove;
 mod samples;
 mod status;
+mod top;
 
 use crate::arguments::Command;
 use crate::exit::Exit;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: &Command, output: Output) -> anyhow::Result<Exit> {
         Command::Status => status::run(output),
         Command::Log(options) => log::run(options, output),
         Command::Prove(options) => prove::run(options, output),
+        Command::Top(options) => top::run(options, output),
         Command::Metrics(options) => metrics::run(options, output),
         Command::Samples(options) => samples::run(options, output),
     }

@@ -3,6 +3,8 @@
 //! (docs/json.md), its exit codes, and what it leaves behind when somebody
 //! presses Ctrl-C or kills it in the middle of an attach.
 
+mod watching;
+
 use crate::expect::{self, Counts};
 use crate::kernel_log::KernelLog;
 use crate::{machine, tool};
@@ -317,7 +319,8 @@ fn codes(device: &Device) -> Result<()> {
         "attach says {answer}"
     );
     status(device, "attached")?;
-    metrics("attached")?;
+    watching::metrics("attached")?;
+    watching::top("attached")?;
     refusal(&["attach", "--json"], Requirement::Native)?;
     refusal(&["attach", "--dry-run", "--json"], Requirement::Native)?;
     expect::attached(device).context("after refusals")?;
@@ -325,7 +328,8 @@ fn codes(device: &Device) -> Result<()> {
     let answer = json(&["detach", "--json"], 0)?;
     ensure!(answer["result"] == "detached", "detach says {answer}");
     status(device, "native")?;
-    metrics("native")?;
+    watching::metrics("native")?;
+    watching::top("native")?;
     for wrong in [
         &["attach", "--for", "2"][..],
         &["attach", "--for", "2s", "--dry-run"],
@@ -336,28 +340,6 @@ fn codes(device: &Device) -> Result<()> {
     }
     expect::native(device)?;
     println!("tool: exit codes and JSON as documented");
-    Ok(())
-}
-
-/// Prometheus' text says what `status` says; the file is there at once and whole.
-fn metrics(state: &str) -> Result<()> {
-    const FILE: &str = "/tmp/mercury.prom";
-    let said = ends(&["metrics"], 0)?;
-    let _ = std::fs::create_dir_all("/tmp");
-    std::fs::write(FILE, "old").context("writing the file that metrics replace")?;
-    ends(&["metrics", "--output", FILE], 0)?;
-    for text in [said, machine::read(FILE)?] {
-        let asked = text
-            .lines()
-            .any(|line| line.starts_with("mercury_exits_total{cpu=\"0\",reason=\"hypercall\"}"));
-        ensure!(
-            text.contains(&format!("mercury_state{{state=\"{state}\"}} 1\n"))
-                && asked == (state == "attached"),
-            "{state}, and metrics say: {text}"
-        );
-    }
-    std::fs::remove_file(FILE).context("removing the file of metrics")?;
-    ends(&["metrics", "--json"], 1)?;
     Ok(())
 }
 
@@ -388,6 +370,7 @@ fn without_module() -> Result<()> {
             "mercury {arguments:?} says {answer}"
         );
     }
+    ends(&["top", "--once"], NOT_LOADED)?;
     let said = ends(&["metrics"], 0)?;
     ensure!(
         said.trim_end().ends_with("mercury_module_loaded 0"),
