@@ -111,6 +111,9 @@ const MOST_RESERVED: u64 = 64;
 /// without notice: the registers of a device may lie in a gigabyte of its own.
 const KEPT_FROM_MEMORY: u64 = 4;
 
+/// In the record of an exit that is no hypercall.
+const NO_CALL: u64 = u64::MAX;
+
 struct Prepared<F, A> {
     plan: Plan,
     map: Stage2<F, LentTables<A>>,
@@ -130,6 +133,9 @@ pub struct Hypervisor<F, A, C> {
     /// Whether the image died on some CPU. Never cleared: the next attach brings
     /// an image of its own.
     dead: AtomicBool,
+    /// Whether each exit is recorded. One load and one branch of every exit; nobody
+    /// orders anything by it.
+    tracing: AtomicBool,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -158,6 +164,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             generation: Generation::new(),
             prepared: SpinMutex::new(None),
             dead: AtomicBool::new(false),
+            tracing: AtomicBool::new(false),
             clock: core::marker::PhantomData,
         }
     }
@@ -374,6 +381,30 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         self.ring.write(words);
     }
 
+    /// Whether each exit is to be recorded.
+    #[inline]
+    fn traces(&self) -> bool {
+        self.tracing.load(Ordering::Relaxed)
+    }
+
+    /// Records an exit. Out of line, as its callers are: an exit that is not recorded
+    /// shall not save registers for one that is.
+    #[cold]
+    #[inline(never)]
+    fn trace(&self, cpu: &Cpu, reason: Reason, call: u64) {
+        self.record(cpu, Event::Exit, [reason as u64, call, 0, 0, 0]);
+    }
+
+    /// Records a hypercall, but for those that read the log: it would never be read to
+    /// its end.
+    #[cold]
+    #[inline(never)]
+    fn trace_call(&self, cpu: &Cpu, request: Request) {
+        if !matches!(request, Request::Log(_)) {
+            self.trace(cpu, Reason::Hypercall, request.number());
+        }
+    }
+
     /// Changes what the first proof page points at, sealed or not: nobody but
     /// the module knows the page.
     fn prove(&self, with: impl FnOnce(ProofPages) -> Option<GuestPhysical>) -> Answer {
@@ -453,6 +484,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
 
     fn count(&self, cpu: &mut Cpu, reason: Reason) {
         cpu.counters.count(reason);
+        // A hypercall is recorded when it is known which one it is.
+        if reason != Reason::Hypercall && self.traces() {
+            self.trace(cpu, reason, NO_CALL);
+        }
     }
 
     fn is_dead(&self) -> bool {
@@ -509,6 +544,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
     }
 
     fn hypercall(&self, cpu: &mut Cpu, request: Request) -> Answer {
+        if self.traces() {
+            self.trace_call(cpu, request);
+        }
         match request {
             Request::Null => Answer::Words([0; 8]),
             Request::Status => Answer::Words([
@@ -551,6 +589,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
                 Ok(words) => Answer::Words(words),
                 Err(error) => Answer::Failed(error),
             },
+            Request::Trace(wanted) => {
+                self.tracing.store(wanted != 0, Ordering::Relaxed);
+                Answer::Words([0; 8])
+            }
             Request::Cover(address) => self.cover(cpu, GuestPhysical(address)),
         }
     }

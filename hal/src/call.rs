@@ -42,6 +42,8 @@ pub enum Request {
     /// Map this address, which will be memory: answers with the first address
     /// behind the leaf that it lies in.
     Cover(u64),
+    /// Record each exit in the log, or (0) stop it.
+    Trace(u64),
 }
 
 impl Request {
@@ -68,7 +70,27 @@ impl Request {
             8 => Some(Self::Counters(argument)),
             9 => Some(Self::Memory),
             10 => Some(Self::Cover(argument)),
+            11 => Some(Self::Trace(argument)),
             _ => None,
+        }
+    }
+
+    /// The request's number, without [`BASE`].
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        match self {
+            Self::Null => 0,
+            Self::Status => 1,
+            Self::Detach => 2,
+            Self::Seal(_) => 3,
+            Self::Log(_) => 4,
+            Self::Flip => 5,
+            Self::Unmap => 6,
+            Self::Restore => 7,
+            Self::Counters(_) => 8,
+            Self::Memory => 9,
+            Self::Cover(_) => 10,
+            Self::Trace(_) => 11,
         }
     }
 }
@@ -114,7 +136,12 @@ mod tests {
         assert_eq!(Request::decode(2, 0), None);
         assert_eq!(Request::decode(BASE | 2, 0), Some(Request::Detach));
         assert_eq!(Request::decode(BASE | 4, 9), Some(Request::Log(9)));
-        assert_eq!(Request::decode(BASE | 11, 0), None);
+        assert_eq!(Request::decode(BASE | 12, 0), None);
+        for number in 0..64 {
+            if let Some(request) = Request::decode(BASE | number, 1) {
+                assert_eq!(request.number(), number);
+            }
+        }
     }
 
     #[test]

@@ -109,6 +109,9 @@ events! {
     /// Memory that is about to be used was mapped.
     Covered = 20, Information, "memory that is added at {0} was mapped up to {1}";
 
+    /// Tracing is on, and a CPU came out of the guest.
+    Exit = 50, Detail, "exit: reason {0d}, hypercall {1d} (-1: none)";
+
     /// Module: attach begins.
     AttachBegins = 64, Information, "attach begins: {0d} CPUs online, {1d} possible";
     /// Module: memory lent.

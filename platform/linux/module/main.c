@@ -305,7 +305,17 @@ static int do_null_calls(struct mercury_null_calls *calls)
 	return error;
 }
 
-static int dispatch(unsigned int command, union mercury_any_request *request)
+static int do_trace(struct file *file, const struct mercury_trace *trace)
+{
+	if (trace->exits > 1)
+		return -EINVAL;
+	mutex_lock(&mercury_machine.lock);
+	mercury_trace_want(file, trace->exits);
+	mutex_unlock(&mercury_machine.lock);
+	return 0;
+}
+
+static int dispatch(struct file *file, unsigned int command, union mercury_any_request *request)
 {
 	switch (command) {
 	case MERCURY_IOC_INFO: return do_info(&request->info);
@@ -319,6 +329,7 @@ static int dispatch(unsigned int command, union mercury_any_request *request)
 	case MERCURY_IOC_SAMPLES: return do_samples(&request->samples);
 	case MERCURY_IOC_PROVE: return do_prove(&request->proof);
 	case MERCURY_IOC_NULL_CALLS: return do_null_calls(&request->null_calls);
+	case MERCURY_IOC_TRACE: return do_trace(file, &request->trace);
 	}
 	return -ENOTTY;
 }
@@ -342,7 +353,7 @@ static long control(struct file *file, unsigned int command, unsigned long argum
 	else
 		error = -mercury_request_refused(command, request);
 	if (!error)
-		error = dispatch(command, request);
+		error = dispatch(file, command, request);
 	if (error != -EFAULT && copy_to_user(user, request, size))
 		error = -EFAULT;
 	kfree(request);
@@ -355,9 +366,16 @@ static int open(struct inode *inode, struct file *file)
 	return privileged() ? 0 : -EPERM;
 }
 
+static int release(struct inode *inode, struct file *file)
+{
+	mercury_trace_forget(file);
+	return 0;
+}
+
 static const struct file_operations operations = {
 	.owner = THIS_MODULE,
 	.open = open,
+	.release = release,
 	.unlocked_ioctl = control,
 	.llseek = noop_llseek,
 };

@@ -11,6 +11,7 @@
  *   switch.c   attach and detach
  *   hooks.c    hot-plug, suspend, reboot, the rope
  *   report.c   status, log, samples, proofs
+ *   trace.c    exits in the log, while somebody wants them
  *   testing.c  builds for tests: failures and defects on purpose
  *
  * and in a folder for each architecture, x86 and arm64:
@@ -196,6 +197,12 @@ int mercury_status_fill(struct mercury_status *status, struct mercury_cpu_status
 unsigned int mercury_log_copy(u64 *from, struct mercury_record *records, unsigned int capacity);
 unsigned int mercury_samples_copy(u64 *from, struct mercury_sample *samples, unsigned int capacity);
 void mercury_prove_here(struct mercury_proof *proof);
+
+/* ---- trace.c ---- */
+struct file;
+void mercury_trace_want(struct file *file, bool wanted);	/* the machine's lock is held */
+void mercury_trace_forget(struct file *file);	/* it is being closed */
+void mercury_trace_begin(void);		/* after an attach; the lock is held */
 
 /* Event codes of the module (hal/src/event.rs). */
 enum {

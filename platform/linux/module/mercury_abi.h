@@ -269,6 +269,15 @@ struct mercury_null_calls {
 	__u64 ticks;		/* out: TSC ticks for all of them, IRQs off */
 };
 
+/* ---- MERCURY_IOC_TRACE: each exit in the log ----
+ * As long as a descriptor wants it. Exits come fast and the image keeps 128 records,
+ * so whoever wants them all reads the log often; it may be asked for before an attach.
+ */
+struct mercury_trace {
+	__u32 abi;
+	__u32 exits;		/* in: 1 record them until this descriptor is closed, 0 do not */
+};
+
 #define MERCURY_IOC_INFO    _IOWR('m', 0x00, struct mercury_info)
 #define MERCURY_IOC_CHECK   _IOWR('m', 0x01, struct mercury_check)
 #define MERCURY_IOC_ATTACH  _IOWR('m', 0x02, struct mercury_attach)
@@ -280,5 +289,6 @@ struct mercury_null_calls {
 #define MERCURY_IOC_SAMPLES _IOWR('m', 0x08, struct mercury_samples)
 #define MERCURY_IOC_PROVE   _IOWR('m', 0x09, struct mercury_proof)
 #define MERCURY_IOC_NULL_CALLS _IOWR('m', 0x0a, struct mercury_null_calls)
+#define MERCURY_IOC_TRACE   _IOWR('m', 0x10, struct mercury_trace)
 
 #endif

@@ -45,6 +45,7 @@
 #define MERCURY_CALL_COUNTERS 8
 #define MERCURY_CALL_MEMORY 9
 #define MERCURY_CALL_COVER 10
+#define MERCURY_CALL_TRACE 11
 #define MERCURY_CALL_WORDS 8
 
 /* Errors of the image that the module acts upon (hal/src/error.rs). */

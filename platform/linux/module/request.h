@@ -24,6 +24,7 @@ union mercury_any_request {
 	struct mercury_samples samples;
 	struct mercury_proof proof;
 	struct mercury_null_calls null_calls;
+	struct mercury_trace trace;
 };
 
 /* Whether as many bytes as the number names fit into `most`, and are enough to

@@ -632,6 +632,7 @@ int mercury_attach(u32 flags, struct mercury_verdict *refusal)
 	if (error)
 		return error;
 	machine.attaches++;
+	mercury_trace_begin();
 	mercury_note(MERCURY_EVENT_ATTACH_DONE, MERCURY_INFORMATION, -1, num_online_cpus(), 0, 0, 0);
 	mercury_sample(MERCURY_SAMPLE_ATTACH_CALL, U32_MAX, begin, mercury_ticks());
 	return 0;

@@ -5,7 +5,7 @@ use arbitrary::Unstructured;
 use mercury_hal::call::{BASE, Request};
 
 /// How many requests there are.
-const REQUESTS: u64 = 11;
+const REQUESTS: u64 = 12;
 
 pub(crate) fn run(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);
@@ -19,7 +19,8 @@ pub(crate) fn run(bytes: &[u8]) {
             Request::Seal(carried)
             | Request::Log(carried)
             | Request::Counters(carried)
-            | Request::Cover(carried),
+            | Request::Cover(carried)
+            | Request::Trace(carried),
         ) => carried,
         _ => argument,
     };

@@ -163,6 +163,8 @@ enum Suite {
     },
     /// The tool mercury: dry run, rope, JSON, exit codes, signals
     Tool,
+    /// A round trip recorded by mercury trace, and exported
+    Trace,
     /// Addresses that iomem does not name, touched while attached
     OnDemand,
     /// Attach and detach while all that may happen happens, drawn from a seed
@@ -238,6 +240,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Mutants { only, brief } => suite::mutants::run(&only, brief),
         Suite::HotAdd { mib, too_much } => suite::hot_add::run(mib, too_much),
         Suite::Tool => suite::tool::run(),
+        Suite::Trace => suite::trace::run(),
         Suite::OnDemand => suite::on_demand::run(),
         Suite::Leak { count } => suite::leak::run(count),
         Suite::Torture(options) => torture::run(&options),

@@ -23,7 +23,7 @@ use mercury_sim::memory::pattern;
 use mercury_sim::setup::Setup;
 
 const CPUS: u32 = 3;
-const CALLS: [u64; 9] = [0, 1, 2, 3, 4, 5, 8, 9, 10];
+const CALLS: [u64; 10] = [0, 1, 2, 3, 4, 5, 8, 9, 10, 11];
 const DEATHS: [Death; 3] = [Death::Plain, Death::Locked, Death::InRecord];
 
 fn attached() -> (Machine, Setup) {

@@ -41,6 +41,9 @@ pub(crate) enum Command {
     Prove(Prove),
     /// Watch it live: mode, exits and their rates, blackouts, the hole, memory.
     Top(Top),
+    /// Record when what happened, CPU by CPU, and export it for Perfetto.
+    #[command(subcommand)]
+    Trace(Trace),
     /// Say what `status` says in Prometheus' text format.
     Metrics(Metrics),
     /// Show what the switches cost, in ticks of the time-stamp counter.
@@ -114,6 +117,56 @@ pub(crate) struct Top {
     /// How long between two looks (1s, 1m).
     #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "1s")]
     pub(crate) interval: Duration,
+}
+
+/// `trace`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trace {
+    /// Record switches, hot-plug, faults and, if asked for, each exit, until the command
+    /// ends, the time is over, or Ctrl-C.
+    Record(Record),
+    /// Make of a recording what ui.perfetto.dev and chrome://tracing open, or a picture.
+    Export(Export),
+}
+
+/// `trace record`
+#[derive(Args, Debug)]
+pub(crate) struct Record {
+    /// The recording.
+    #[arg(long, short, value_name = "FILE", default_value = "mercury.trace")]
+    pub(crate) output: PathBuf,
+    /// Record each exit, too: costs a guest some hundred instructions for each.
+    #[arg(long)]
+    pub(crate) exits: bool,
+    /// Stop after this time (30s, 5m).
+    #[arg(long = "for", value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) duration: Option<Duration>,
+    /// Run this meanwhile, and stop when it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
+}
+
+/// `trace export`
+#[derive(Args, Debug)]
+pub(crate) struct Export {
+    /// A file of `trace record`.
+    #[arg(value_name = "RECORDING")]
+    pub(crate) input: PathBuf,
+    /// Where to put it; otherwise it is printed.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// What to make.
+    #[arg(long, value_name = "FORM", default_value = "chrome")]
+    pub(crate) format: Form,
+}
+
+/// What a recording can be made into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Form {
+    /// JSON for Perfetto and chrome://tracing.
+    Chrome,
+    /// A picture of the last switch.
+    Svg,
 }
 
 /// `metrics`

@@ -11,6 +11,7 @@ mod prove;
 mod samples;
 mod status;
 mod top;
+mod trace;
 
 use crate::arguments::Command;
 use crate::exit::Exit;
@@ -27,6 +28,7 @@ pub(crate) fn run(command: &Command, output: Output) -> anyhow::Result<Exit> {
         Command::Log(options) => log::run(options, output),
         Command::Prove(options) => prove::run(options, output),
         Command::Top(options) => top::run(options, output),
+        Command::Trace(trace) => trace::run(trace, output),
         Command::Metrics(options) => metrics::run(options, output),
         Command::Samples(options) => samples::run(options, output),
     }

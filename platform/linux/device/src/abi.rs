@@ -154,6 +154,10 @@ structures! {
         abi: u32, cpu: u32, plain: u64, other: u64, read_flipped: u64, read_unmapped: u64,
         faults_raised: u64, answered: u32, reserved: u32,
     }
+    /// Each exit in the log.
+    Trace = "mercury_trace" {
+        abi: u32, exits: u32,
+    }
     /// What an exit costs.
     NullCalls = "mercury_null_calls" {
         abi: u32, cpu: u32, count: u32, answered: u32, ticks: u64,
@@ -228,6 +232,8 @@ numbers! {
     PROVE: Proof = 0x09, "MERCURY_IOC_PROVE";
     /// Measures empty hypercalls.
     NULL_CALLS: NullCalls = 0x0a, "MERCURY_IOC_NULL_CALLS";
+    /// Records exits.
+    TRACE: Trace = 0x10, "MERCURY_IOC_TRACE";
 }
 
 /// Every enumerator and constant beside its name in C.

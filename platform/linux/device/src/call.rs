@@ -37,7 +37,7 @@ macro_rules! plain {
         })*
     };
 }
-plain!(Info, Attach, Request, Proof, NullCalls);
+plain!(Info, Attach, Request, Proof, NullCalls, Trace);
 
 macro_rules! list {
     ($($type:ident of $entry:ident: $capacity:ident, $address:ident;)*) => {

@@ -265,6 +265,18 @@ impl Device {
         })
     }
 
+    /// Has each exit recorded in the log ([`mercury_hal::event::Event::Exit`]), from now
+    /// or from the next attach on, until this is taken back or the device is closed.
+    ///
+    /// # Errors
+    /// When the call fails.
+    pub fn trace_exits(&self, wanted: bool) -> Result<(), Error> {
+        let mut raw = abi::Trace::ZERO;
+        raw.exits = wanted.into();
+        call::plain(&self.file, abi::TRACE, &mut raw)
+            .map_err(|source| self.explain("trace", source, None))
+    }
+
     /// Makes a call that fills a list, with ever more room until it fits.
     fn list<T: call::List>(
         &self,

@@ -26,3 +26,4 @@ pub(crate) mod residue;
 pub(crate) mod roundtrips;
 pub(crate) mod sleep_race;
 pub(crate) mod tool;
+pub(crate) mod trace;

@@ -43,7 +43,7 @@ enum Outcome {
 }
 
 /// Runs the tool and demands an exit code; what it printed.
-fn ends(arguments: &[&str], code: i32) -> Result<String> {
+pub(super) fn ends(arguments: &[&str], code: i32) -> Result<String> {
     let output = tool::run(&mut tool::mercury(arguments))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(

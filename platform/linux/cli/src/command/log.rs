@@ -99,7 +99,7 @@ const fn level_name(level: Level) -> &'static str {
 }
 
 /// `HotplugFailed` as `hotplug-failed`.
-fn event_name(event: Event) -> String {
+pub(super) fn event_name(event: Event) -> String {
     let mut name = String::new();
     for character in format!("{event:?}").chars() {
         if character.is_ascii_uppercase() && !name.is_empty() {
