@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,PART,--part) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image flash module tool kernel clean
+.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image deb flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -55,7 +55,7 @@ help:
 	@echo "make test               all tests: format, lints, host tests, guests"
 	@echo "     ARCH=aarch64       of one instruction set alone"
 	@echo "     HOST=1             the quick half: no guest"
-	@echo "     PART=promtool      one part of that half"
+	@echo "     PART=promtool      one part of that half: promtool, packages"
 	@echo "     MATRIX=long        all rows of tests/matrix.toml"
 	@echo "     SUITE=name         only these rows"
 	@echo "make torture            attach and detach while all that may happen happens"
@@ -76,6 +76,7 @@ help:
 	@echo "     FIRMWARE=folder    with the board's own boot files, which Debian's main archive lacks"
 	@echo "make flash BOARD=rpi4 DEV=/dev/sdX   writes that to a disk; asks first"
 	@echo "     YES=1 FORCE=1      without asking; also to a disk that is not removable"
+	@echo "make deb                Debian packages for amd64 and arm64 (ARCH=: for one), in target/deb"
 	@echo "make module KDIR=...    mercury.ko and its image for your own kernel"
 	@echo "make tool               the static programs"
 	@echo "make kernel KERNEL=...  download a Debian kernel into the cache"
@@ -102,10 +103,11 @@ test:
 	@began=$$(date +%s); for arch in $(test_archs); do \
 		if [ $$arch = x86_64 ]; then what=bochs; else what=all; fi; \
 		sh scripts/setup.sh $$what $$arch || exit; \
-	done; export MERCURY_BEGAN=$$began; $(rig) test $(test_options)
+	done; sh scripts/setup.sh deb $(firstword $(test_archs)) || exit; export MERCURY_BEGAN=$$began; $(rig) test $(test_options)
 
 check:
 	@for arch in $(test_archs); do sh scripts/setup.sh build $$arch || exit; done
+	@sh scripts/setup.sh deb $(firstword $(test_archs))
 	@$(rig) test --host $(foreach arch,$(test_archs),--arch '$(arch)')
 
 fuzz: setup-build
@@ -129,6 +131,11 @@ else
 image: setup-build
 	@$(rig) build --arch '$(ARCH)' --only image --flavour '$(FLAVOUR)'
 endif
+
+deb_archs = $(if $(filter file,$(origin ARCH)),x86_64 aarch64,$(ARCH))
+deb:
+	@for arch in $(deb_archs); do sh scripts/setup.sh deb $$arch || exit; done
+	@$(rig) deb $(if $(filter file,$(origin ARCH)),,--arch '$(ARCH)')
 
 flash: setup-build
 	@$(if $(and $(BOARD),$(DEV)),:,echo "make flash needs BOARD= and DEV=, like BOARD=rpi4 DEV=/dev/sdX" >&2; exit 2)

@@ -5,8 +5,8 @@
 # packages and a Rust toolchain that knows the bare-metal target. Everything
 # later (kernels, initramfs, QEMU) is the rig's work, in Rust.
 #
-#   scripts/setup.sh [build|all|bochs] [ARCH]
-#                     build: enough to compile; all: QEMU as well; bochs: Bochs
+#   scripts/setup.sh [build|deb|all|bochs] [ARCH]
+#                     build: enough to compile; deb: to make Debian packages too; all: QEMU as well; bochs: Bochs
 #                     too; for guests of this instruction set
 #
 # It says what it is about to install before it does; without apt it lists
@@ -53,6 +53,15 @@ all   x86_64  bochsbios         /usr/share/bochs/BIOS-bochs-latest
 all   x86_64  vgabios           /usr/share/vgabios/vgabios.bin
 TABLE
     fi
+    # What makes Debian packages, and judges them.
+    if [ "$wanted" = deb ]; then
+        cat <<'TABLE'
+build any     dpkg-dev          /usr/bin/dpkg-buildpackage
+build any     debhelper         /usr/bin/dh
+build any     dh-dkms           /usr/bin/dh_dkms
+build any     lintian           /usr/bin/lintian
+TABLE
+    fi
     # What is compiled for another machine than this one.
     if [ "$arch" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; then
         cat <<'TABLE'
@@ -77,7 +86,7 @@ note_missing() { present "$1" "$2" || missing="$missing $1"; }
 
 while read -r who for package file; do
     [ "$for" = any ] || [ "$for" = "$arch" ] || continue
-    if [ "$who" = build ] || [ "$wanted" != build ]; then note_missing "$package" "$file"; fi
+    if [ "$who" = build ] || { [ "$wanted" != build ] && [ "$wanted" != deb ]; }; then note_missing "$package" "$file"; fi
 done <<LIST
 $(packages)
 LIST

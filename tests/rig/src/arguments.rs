@@ -44,6 +44,8 @@ pub(crate) enum Task {
     Module(Module),
     /// Make the file that is written to the SD card of a board.
     Image(Image),
+    /// Make Debian packages of the tool, the image and the module's source.
+    Deb(Deb),
     /// Write such a file to a disk. Ends with 0, with 3 if the disk or the image
     /// is refused, 4 if nobody said yes, 5 if writing failed, 6 if what was read
     /// back differs.
@@ -197,6 +199,8 @@ pub(crate) struct Test {
 pub(crate) enum HostPart {
     /// What `mercury metrics` prints, before Prometheus' own checker.
     Promtool,
+    /// The Debian packages: built twice, before lintian, and their contents.
+    Packages,
 }
 
 /// Options of `record`.
@@ -286,6 +290,14 @@ pub(crate) struct Module {
     /// Which Mercury.
     #[arg(long, value_enum, default_value = "release")]
     pub(crate) flavour: Flavour,
+}
+
+/// Options of `deb`.
+#[derive(Debug, Args)]
+pub(crate) struct Deb {
+    /// Only for this instruction set [default: all].
+    #[arg(long)]
+    pub(crate) arch: Option<Arch>,
 }
 
 /// Options of `image`.

@@ -15,6 +15,7 @@
 //! - `boot`: QEMU, the channel to the guest, the verdict
 //! - `card`: what a board boots from
 //! - `flash`: that, written to a disk
+//! - `packages`: Debian's, made from the tree
 //! - `fuzz`: the decoders under libFuzzer
 //! - `defects`: planted ones, and which tests notice them
 //! - `launch`: from guest and machine to verdict
@@ -37,6 +38,7 @@ mod fuzz;
 mod guest;
 mod kernel;
 mod launch;
+mod packages;
 mod paths;
 mod product;
 mod record;
@@ -81,6 +83,16 @@ fn act(task: Task) -> Result<u8> {
                 &headers,
                 arguments.flavour,
             )?);
+        }
+        Task::Deb(arguments) => {
+            for arch in arguments
+                .arch
+                .map_or(arch::Arch::ALL.to_vec(), |one| vec![one])
+            {
+                for package in packages::build(&paths, arch)? {
+                    println!("{}", package.display());
+                }
+            }
         }
         Task::Flash(arguments) => return flash::flash(&paths, &arguments),
         Task::Image(arguments) => card::image(&paths, &arguments)?,

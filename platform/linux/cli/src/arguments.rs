@@ -44,6 +44,13 @@ pub(crate) enum Command {
     /// Record when what happened, CPU by CPU, and export it for Perfetto.
     #[command(subcommand)]
     Trace(Trace),
+    /// Write manual pages and completions into a folder.
+    #[cfg(feature = "packaging")]
+    #[command(hide = true)]
+    PackageFiles {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// Say what `status` says in Prometheus' text format.
     Metrics(Metrics),
     /// Show what the switches cost, in ticks of the time-stamp counter.

@@ -4,6 +4,8 @@
 
 mod attach;
 mod check;
+#[cfg(feature = "packaging")]
+mod files;
 mod leave;
 mod log;
 mod metrics;
@@ -28,6 +30,8 @@ pub(crate) fn run(command: &Command, output: Output) -> anyhow::Result<Exit> {
         Command::Log(options) => log::run(options, output),
         Command::Prove(options) => prove::run(options, output),
         Command::Top(options) => top::run(options, output),
+        #[cfg(feature = "packaging")]
+        Command::PackageFiles { folder } => files::run(folder),
         Command::Trace(trace) => trace::run(trace, output),
         Command::Metrics(options) => metrics::run(options, output),
         Command::Samples(options) => samples::run(options, output),

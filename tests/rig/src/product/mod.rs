@@ -135,6 +135,11 @@ pub(crate) fn image_elf(paths: &Paths, arch: Arch, flavour: Flavour) -> PathBuf 
     image::elf(paths, arch, flavour)
 }
 
+/// The module's sources, for somebody else to build.
+pub(crate) fn module_sources(paths: &Paths, image: &Path, into: &Path) -> Result<()> {
+    module::sources(paths, image, into)
+}
+
 /// The programs alone.
 pub(crate) fn build_programs(paths: &Paths, arch: Arch) -> Result<Vec<PathBuf>> {
     let _alone = alone(paths)?;

@@ -78,8 +78,7 @@ pub(super) fn build(
         .target("module")
         .join(format!("{}-{}", against.release, flavour.name()));
     let mercury = folder.join("mercury");
-    copy_changed(&paths.source("platform/linux/module"), &mercury)?;
-    write_changed(&mercury.join("image_hash.h"), image_hash(image)?.as_bytes())?;
+    sources(paths, image, &mercury)?;
     let mut modules = make(against, flavour, &mercury)?;
     let test_sources = paths.source("tests/guest/module");
     if with_tests && serves(&test_sources, against.arch) {
@@ -88,6 +87,13 @@ pub(super) fn build(
         modules.extend(make(against, flavour, &test)?);
     }
     Ok(modules)
+}
+
+/// The module's sources with the hash of the image that it will accept: all that Kbuild
+/// needs, wherever it runs.
+pub(super) fn sources(paths: &Paths, image: &Path, into: &Path) -> Result<()> {
+    copy_changed(&paths.source("platform/linux/module"), into)?;
+    write_changed(&into.join("image_hash.h"), image_hash(image)?.as_bytes())
 }
 
 /// Whether a module's sources are there, and for this instruction set.

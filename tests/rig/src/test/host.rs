@@ -11,6 +11,7 @@ use crate::command::{cargo, output, shown, stdout_of};
 use crate::debian;
 use crate::defects;
 use crate::fuzz;
+use crate::packages;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use anyhow::Result;
@@ -96,7 +97,7 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
         report.spend(matrix::HOST, wall);
         report.add(&format!("image-{arch}"), count, fate, wall, None);
     }
-    parts(paths, HostPart::value_variants(), report);
+    parts(paths, archs, HostPart::value_variants(), report);
     fuzzers(paths, report);
     sample(paths, report);
     println!("{}", unsafety::table(paths)?);
@@ -104,12 +105,25 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
 }
 
 /// The parts that need more than a toolchain.
-pub(super) fn parts(paths: &Paths, parts: &[HostPart], report: &mut Report) {
+pub(super) fn parts(paths: &Paths, archs: &[Arch], parts: &[HostPart], report: &mut Report) {
     for part in parts {
         match part {
             HostPart::Promtool => metrics(paths, report),
+            HostPart::Packages => archs.iter().for_each(|arch| packages(paths, *arch, report)),
         }
     }
+}
+
+/// The packages of one instruction set.
+fn packages(paths: &Paths, arch: Arch, report: &mut Report) {
+    let started = Instant::now();
+    let fate = match packages::check(paths, arch) {
+        Ok(()) => Fate::Passed,
+        Err(error) => Fate::Failed(format!("{error:#}")),
+    };
+    let wall = started.elapsed();
+    report.spend(matrix::HOST, wall);
+    report.add(&format!("packages-{arch}"), 2, fate, wall, None);
 }
 
 /// What `mercury metrics` prints, before Prometheus' own checker.

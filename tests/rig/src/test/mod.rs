@@ -42,7 +42,7 @@ pub(crate) fn test(paths: &Paths, arguments: &arguments::Test) -> Result<u8> {
     let mut report = Report::default();
     report.spend(matrix::BUILD, since_make_began());
     if !arguments.part.is_empty() {
-        host::parts(paths, &arguments.part, &mut report);
+        host::parts(paths, &arguments.archs(), &arguments.part, &mut report);
     } else if !arguments.system && arguments.suite.is_empty() {
         host::run(paths, &arguments.archs(), &mut report)?;
         recordings(paths, &mut report);
