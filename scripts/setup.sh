@@ -5,8 +5,8 @@
 # packages and a Rust toolchain that knows the bare-metal target. Everything
 # later (kernels, initramfs, QEMU) is the rig's work, in Rust.
 #
-#   scripts/setup.sh [build|deb|all|bochs] [ARCH]
-#                     build: enough to compile; deb: to make Debian packages too; all: QEMU as well; bochs: Bochs
+#   scripts/setup.sh [build|deb|debug|all|bochs] [ARCH]
+#                     build: enough to compile; deb: to make Debian packages too; debug: gdb too; all: QEMU as well; bochs: Bochs
 #                     too; for guests of this instruction set
 #
 # It says what it is about to install before it does; without apt it lists
@@ -62,6 +62,12 @@ build any     dh-dkms           /usr/bin/dh_dkms
 build any     lintian           /usr/bin/lintian
 TABLE
     fi
+    if [ "$wanted" = debug ]; then
+        cat <<'TABLE'
+build x86_64  gdb               /usr/bin/gdb
+build aarch64 gdb-multiarch     /usr/bin/gdb-multiarch
+TABLE
+    fi
     # What is compiled for another machine than this one.
     if [ "$arch" = aarch64 ] && [ "$(uname -m)" != aarch64 ]; then
         cat <<'TABLE'
@@ -86,7 +92,7 @@ note_missing() { present "$1" "$2" || missing="$missing $1"; }
 
 while read -r who for package file; do
     [ "$for" = any ] || [ "$for" = "$arch" ] || continue
-    if [ "$who" = build ] || { [ "$wanted" != build ] && [ "$wanted" != deb ]; }; then note_missing "$package" "$file"; fi
+    if [ "$who" = build ] || { [ "$wanted" != build ] && [ "$wanted" != deb ] && [ "$wanted" != debug ]; }; then note_missing "$package" "$file"; fi
 done <<LIST
 $(packages)
 LIST

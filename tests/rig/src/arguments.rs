@@ -44,6 +44,8 @@ pub(crate) enum Task {
     Module(Module),
     /// Make the file that is written to the SD card of a board.
     Image(Image),
+    /// Run gdb on the image in a guest, stopped at the door.
+    Debug(Debug),
     /// Make Debian packages of the tool, the image and the module's source.
     Deb(Deb),
     /// Write such a file to a disk. Ends with 0, with 3 if the disk or the image
@@ -290,6 +292,26 @@ pub(crate) struct Module {
     /// Which Mercury.
     #[arg(long, value_enum, default_value = "release")]
     pub(crate) flavour: Flavour,
+}
+
+/// Options of `debug`.
+#[derive(Debug, Args)]
+pub(crate) struct Debug {
+    /// Instruction set of the guest.
+    #[arg(long, default_value = "x86_64")]
+    pub(crate) arch: Arch,
+    /// CPUs.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) smp: u32,
+    /// A script to run in the guest instead of the demonstration.
+    #[arg(long)]
+    pub(crate) script: Option<PathBuf>,
+    /// Which Mercury.
+    #[arg(long, value_enum, default_value = "release")]
+    pub(crate) flavour: Flavour,
+    /// Show where the door is, and end.
+    #[arg(long)]
+    pub(crate) batch: bool,
 }
 
 /// Options of `deb`.

@@ -19,6 +19,7 @@
 //! - `fuzz`: the decoders under libFuzzer
 //! - `defects`: planted ones, and which tests notice them
 //! - `launch`: from guest and machine to verdict
+//! - `debug`: gdb on the image
 //! - `run`, `test`: the two ways to use all that
 //! - `record`: results that are kept in docs/results
 //! - `torture`: a run that is shaped like a row of the tests
@@ -31,6 +32,7 @@ mod boot;
 mod card;
 mod command;
 mod debian;
+mod debug;
 mod defects;
 mod device_tree;
 mod flash;
@@ -94,6 +96,7 @@ fn act(task: Task) -> Result<u8> {
                 }
             }
         }
+        Task::Debug(arguments) => return debug::debug(&paths, &arguments),
         Task::Flash(arguments) => return flash::flash(&paths, &arguments),
         Task::Image(arguments) => card::image(&paths, &arguments)?,
         Task::Kernel(Kernel::Fetch {
