@@ -15,8 +15,8 @@ use std::thread;
 use std::time::Instant;
 
 /// How many at a time, and microseconds between them.
-const COUNT: &str = "100";
-const GAP: &str = "300";
+const COUNT: &str = "500";
+const GAP: &str = "1000";
 
 #[derive(Default)]
 struct Monitor {
