@@ -19,7 +19,7 @@ use crate::guest::{Guest, Screen, Task, Userland};
 use crate::kernel::{self, Kernel};
 use crate::paths::Paths;
 use crate::product::{self, Products};
-use crate::terminal::{complain, remark};
+use crate::terminal::{Work, complain, remark};
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -111,6 +111,7 @@ pub(crate) fn make(
     fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     let mut files = contents(paths, board, kernel, products, folder)?;
     files.extend(found.files);
+    let _work = Work::begin("writing the image");
     remark(&format!("writing {}", image.display()));
     let medium = medium::write(&files)?;
     // The list goes first and comes last: it never speaks of another image.

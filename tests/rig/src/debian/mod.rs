@@ -13,7 +13,7 @@ pub(crate) use foreign::{linux_std, promtool, stress_ng, userland};
 use crate::arch::Arch;
 use crate::command::stdout_of;
 use crate::paths::Paths;
-use crate::terminal::remark;
+use crate::terminal::{Work, remark};
 use anyhow::{Context, Result};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use std::process::{self, Command};
 /// Unpacks packages over each other into `root`.
 pub(crate) fn unpack(apt: &Apt, packages: &[String], root: &Path) -> Result<()> {
     fs::create_dir_all(root).with_context(|| format!("making {}", root.display()))?;
+    let _work = Work::begin(&format!("downloading and unpacking {}", packages.join(" ")));
     let archives = root.with_extension("archives");
     for archive in apt.download(packages, &archives)? {
         stdout_of(Command::new("dpkg").arg("-x").arg(&archive).arg(root))?;

@@ -14,7 +14,7 @@ use crate::arch::Arch;
 use crate::command::{cargo, output, shown, stdout_of};
 use crate::paths::Paths;
 use crate::product::{self, Flavour};
-use crate::terminal::remark;
+use crate::terminal::{Work, remark};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -131,7 +131,10 @@ fn made(
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "ARCH"] {
         command.env_remove(name);
     }
-    let built = output(&mut command)?;
+    let built = {
+        let _work = Work::begin(&format!("making the packages for {}", arch.debian()));
+        output(&mut command)?
+    };
     if !built.status.success() {
         bail!(
             "'{}' in {} ended with {}:\n{}{}",

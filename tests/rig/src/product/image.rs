@@ -5,6 +5,7 @@ use super::Flavour;
 use crate::arch::Arch;
 use crate::command::{cargo, pass_through, stdout_of};
 use crate::paths::Paths;
+use crate::terminal::Work;
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -43,6 +44,7 @@ pub(super) fn build(paths: &Paths, arch: Arch, flavour: Flavour) -> Result<PathB
     if flavour == Flavour::Testing {
         command.args(["--features", "mutants"]);
     }
+    let _work = Work::begin(&format!("building the image for {arch}"));
     pass_through(&mut command).context("building the hypervisor's image")?;
     let elf = elf(paths, arch, flavour);
     let folder = paths.target("image").join(flavour.name());

@@ -14,7 +14,7 @@ use crate::arch::Arch;
 use crate::command::{output, shown, stdout_of};
 use crate::kernel::Kernel;
 use crate::paths::Paths;
-use crate::terminal::remark;
+use crate::terminal::{Work, remark};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,10 @@ fn make(against: &Against, flavour: Flavour, folder: &Path) -> Result<Vec<PathBu
     ] {
         command.env_remove(name);
     }
-    let built = output(&mut command)?;
+    let built = {
+        let _work = Work::begin(&format!("building the module for {}", against.release));
+        output(&mut command)?
+    };
     let text = String::from_utf8_lossy(&built.stdout) + String::from_utf8_lossy(&built.stderr);
     if !built.status.success() {
         bail!("'{}' ended with {}:\n{text}", shown(&command), built.status);

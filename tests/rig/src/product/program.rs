@@ -5,6 +5,7 @@ use crate::arch::Arch;
 use crate::command::{cargo, output, shown};
 use crate::debian::linux_std;
 use crate::paths::Paths;
+use crate::terminal::Work;
 use anyhow::{Result, bail};
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,10 @@ fn cargo_build(
         let target = arch.linux().to_uppercase().replace('-', "_");
         command.env(format!("CARGO_TARGET_{target}_LINKER"), arch.tool("gcc"));
     }
-    let built = output(&mut command)?;
+    let built = {
+        let _work = Work::begin(&format!("building the programs for {arch}"));
+        output(&mut command)?
+    };
     let text = String::from_utf8_lossy(&built.stderr);
     if !built.status.success() {
         bail!(

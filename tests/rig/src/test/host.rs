@@ -13,7 +13,7 @@ use crate::defects;
 use crate::fuzz;
 use crate::packages;
 use crate::paths::Paths;
-use crate::terminal::remark;
+use crate::terminal::{Work, remark};
 use anyhow::Result;
 use clap::ValueEnum;
 use std::time::Instant;
@@ -70,7 +70,10 @@ pub(super) fn run(paths: &Paths, archs: &[Arch], report: &mut Report) -> Result<
         remark(&format!("cargo {}", words.join(" ")));
         let started = Instant::now();
         let mut command = cargo(paths);
-        let ended = output(command.args(&words))?;
+        let ended = {
+            let _work = Work::begin(&name);
+            output(command.args(&words))?
+        };
         let text = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
         let (passed, failed) = counts(&text);
         let wall = started.elapsed();

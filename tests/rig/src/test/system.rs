@@ -13,6 +13,7 @@ use crate::kernel::{self, Kernel};
 use crate::launch::Launch;
 use crate::paths::Paths;
 use crate::product::{self, Flavour, Products};
+use crate::terminal::Work;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::fs;
@@ -81,6 +82,8 @@ pub(super) fn run(
         let started = Instant::now();
         let mut machine = machine_of(paths, arguments, &row.board)?;
         let mut wall = Duration::ZERO;
+        // What a guest says is shown as it comes, and would be in its way.
+        let work = (!arguments.verbose).then(|| Work::begin(&format!("row {}", row.name)));
         let fate = match row_fate(paths, arguments, row, &mut stock, &mut wall, &mut machine) {
             Ok(fate) => judge_skip(fate, skips, &row.name, &machine),
             Err(error) => {
@@ -88,6 +91,7 @@ pub(super) fn run(
                 Fate::Failed(format!("{error:#}"))
             }
         };
+        drop(work);
         report.spend(row.part(), wall);
         report.spend(matrix::BUILD, started.elapsed().saturating_sub(wall));
         report.add(&row.name, 1, fate, wall, Some(row.budget_seconds));
