@@ -4,12 +4,15 @@
 //! So a kernel can be looked up and downloaded without root, without touching
 //! the machine's own lists, from the backports suite without enabling it, and
 //! for another instruction set without dpkg knowing of that. The mirror,
-//! proxies and keys are the ones that the machine already uses.
+//! proxies and keys are the ones that the machine already uses. Its binary cache
+//! is kept there too, which containers of Debian's forbid for the machine's own:
+//! a hundred questions would read the lists a hundred times, a second each.
 
+use super::alone;
 use crate::arch::Arch;
 use crate::command::{pass_through, stdout_of};
 use anyhow::{Context, Result, bail};
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,10 +44,13 @@ pub(crate) struct Apt {
     options: Vec<String>,
     /// Debian's name of the instruction set, if it is not this machine's.
     foreign: Option<&'static str>,
+    /// Two rigs would write the binary cache at once.
+    _alone: File,
 }
 
 impl Apt {
-    /// Prepares the state below `cache` and updates its lists.
+    /// Prepares the state below `cache`, once no other rig uses it, and updates its
+    /// lists.
     pub(crate) fn new(cache: &Path, suite: Suite, arch: Arch) -> Result<Self> {
         let mut name = suite.name().to_owned();
         let foreign = (!arch.is_ours()).then(|| arch.debian());
@@ -56,6 +62,7 @@ impl Apt {
             let folder = state.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         }
+        let alone = alone(&state)?;
         let sources = state.join("sources.list");
         fs::write(&sources, sources_for(suite)?)
             .with_context(|| format!("writing {}", sources.display()))?;
@@ -64,6 +71,8 @@ impl Apt {
             "Dir::Etc::SourceParts=/dev/null".into(),
             format!("Dir::State::Lists={}", state.join("lists").display()),
             format!("Dir::Cache={}", state.join("cache").display()),
+            "Dir::Cache::pkgcache=pkgcache.bin".into(),
+            "Dir::Cache::srcpkgcache=srcpkgcache.bin".into(),
             "Debug::NoLocking=1".into(),
             "APT::Sandbox::User=".into(),
             "Acquire::Languages=none".into(),
@@ -78,7 +87,11 @@ impl Apt {
             .into_iter()
             .flat_map(|option| ["-o".into(), option])
             .collect();
-        let apt = Self { options, foreign };
+        let apt = Self {
+            options,
+            foreign,
+            _alone: alone,
+        };
         stdout_of(apt.command("apt-get").args(["-q", "update"]))
             .context("updating the private package lists; is the network there?")?;
         Ok(apt)
