@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,PART,--part) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image deb debug flash module tool kernel clean
+.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image deb test-packages debug flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -77,6 +77,7 @@ help:
 	@echo "make flash BOARD=rpi4 DEV=/dev/sdX   writes that to a disk; asks first"
 	@echo "     YES=1 FORCE=1      without asking; also to a disk that is not removable"
 	@echo "make deb                Debian packages for amd64 and arm64 (ARCH=: for one), in target/deb"
+	@echo "make test-packages      them in a Debian that boots from a disk: an hour, as root"
 	@echo "make debug              gdb on the image in a guest, stopped at the door (CONTRIBUTING.md)"
 	@echo "     SCRIPT=file SMP=1  what the guest does; BATCH=1: show the door, and end"
 	@echo "make module KDIR=...    mercury.ko and its image for your own kernel"
@@ -138,6 +139,10 @@ debug:
 	@sh scripts/setup.sh all '$(ARCH)'; sh scripts/setup.sh debug '$(ARCH)'
 	@$(rig) debug --arch '$(ARCH)' $(call option,SMP,--smp) $(call option,SCRIPT,--script) $(call flag,BATCH,--batch) \
 		--flavour '$(FLAVOUR)'
+
+test-packages:
+	@sh scripts/setup.sh all x86_64; sh scripts/setup.sh deb x86_64; sh scripts/setup.sh system x86_64
+	@$(rig) test-packages
 
 deb_archs = $(if $(filter file,$(origin ARCH)),x86_64 aarch64,$(ARCH))
 deb:

@@ -5,7 +5,7 @@
 # packages and a Rust toolchain that knows the bare-metal target. Everything
 # later (kernels, initramfs, QEMU) is the rig's work, in Rust.
 #
-#   scripts/setup.sh [build|deb|debug|all|bochs] [ARCH]
+#   scripts/setup.sh [build|deb|debug|system|all|bochs] [ARCH]
 #                     build: enough to compile; deb: to make Debian packages too; debug: gdb too; all: QEMU as well; bochs: Bochs
 #                     too; for guests of this instruction set
 #
@@ -62,6 +62,12 @@ build any     dh-dkms           /usr/bin/dh_dkms
 build any     lintian           /usr/bin/lintian
 TABLE
     fi
+    # What makes a whole Debian.
+    if [ "$wanted" = system ]; then
+        cat <<'TABLE'
+build any     mmdebstrap        /usr/bin/mmdebstrap
+TABLE
+    fi
     if [ "$wanted" = debug ]; then
         cat <<'TABLE'
 build x86_64  gdb               /usr/bin/gdb
@@ -92,7 +98,7 @@ note_missing() { present "$1" "$2" || missing="$missing $1"; }
 
 while read -r who for package file; do
     [ "$for" = any ] || [ "$for" = "$arch" ] || continue
-    if [ "$who" = build ] || { [ "$wanted" != build ] && [ "$wanted" != deb ] && [ "$wanted" != debug ]; }; then note_missing "$package" "$file"; fi
+    if [ "$who" = build ] || { [ "$wanted" != build ] && [ "$wanted" != deb ] && [ "$wanted" != debug ] && [ "$wanted" != system ]; }; then note_missing "$package" "$file"; fi
 done <<LIST
 $(packages)
 LIST

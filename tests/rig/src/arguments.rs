@@ -46,6 +46,8 @@ pub(crate) enum Task {
     Image(Image),
     /// Run gdb on the image in a guest, stopped at the door.
     Debug(Debug),
+    /// Install, use, upgrade and remove the packages in a Debian that boots from a disk.
+    TestPackages,
     /// Make Debian packages of the tool, the image and the module's source.
     Deb(Deb),
     /// Write such a file to a disk. Ends with 0, with 3 if the disk or the image

@@ -97,6 +97,7 @@ fn act(task: Task) -> Result<u8> {
             }
         }
         Task::Debug(arguments) => return debug::debug(&paths, &arguments),
+        Task::TestPackages => packages::test_in_debian(&paths)?,
         Task::Flash(arguments) => return flash::flash(&paths, &arguments),
         Task::Image(arguments) => card::image(&paths, &arguments)?,
         Task::Kernel(Kernel::Fetch {

@@ -146,9 +146,21 @@ pub(crate) fn of_verdict(
     )
 }
 
+/// Where the kernel says whether it takes signed modules only.
+const SIG_ENFORCE: &str = "/sys/module/module/parameters/sig_enforce";
+
+fn signatures_demanded(path: &str) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| text.trim() == "Y")
+}
+
 /// An error of the device that is no requirement.
 fn of_device_error(error: &Error) -> (Exit, String, Report) {
     let (exit, advice) = match error {
+        Error::NotLoaded { .. } if signatures_demanded(SIG_ENFORCE) => (
+            Exit::NoDevice,
+            "This kernel takes signed modules only. DKMS signs with a key of its own: enroll it \
+             (mokutil --import /var/lib/dkms/mok.pub, then reboot and confirm), and modprobe mercury.",
+        ),
         Error::NotLoaded { .. } => (
             Exit::NoDevice,
             "Load the module: modprobe mercury (or insmod mercury.ko from where it was built). \

@@ -9,6 +9,9 @@
 //! every file's date is the changelog's.
 
 mod contents;
+mod system;
+
+pub(crate) use system::run as test_in_debian;
 
 use crate::arch::Arch;
 use crate::command::{cargo, output, shown, stdout_of};

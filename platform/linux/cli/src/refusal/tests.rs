@@ -115,3 +115,14 @@ fn a_detach_that_stopped_half_way_says_so() {
     assert_eq!(exit.code(), 29);
     assert!(text.contains("some CPUs may be native already"), "{text}");
 }
+
+#[test]
+fn a_kernel_that_demands_signatures_is_known() {
+    let path = std::env::temp_dir().join(format!("mercury-sig-{}", std::process::id()));
+    for (text, demanded) in [("Y\n", true), ("N\n", false)] {
+        std::fs::write(&path, text).unwrap();
+        assert_eq!(signatures_demanded(path.to_str().unwrap()), demanded);
+    }
+    std::fs::remove_file(&path).unwrap();
+    assert!(!signatures_demanded("/absent"));
+}
