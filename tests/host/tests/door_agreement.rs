@@ -200,7 +200,7 @@ fn injections_mean_the_same() {
         ("REFUSE", "aarch64/src/call.rs", "REFUSE"),
         ("ASID0", "x86_64/src/svm.rs", "ASID_0"),
         ("ASID0", "x86_64/src/vmx.rs", "BAD_STATE"),
-        ("DIE", "x86_64/src/svm.rs", "DIE"),
+        ("DIE", "x86_64/src/call.rs", "DIE"),
         ("DIE", "aarch64/src/call.rs", "DIE"),
     ] {
         let image = text(&repository(&format!("image/{file}")));
