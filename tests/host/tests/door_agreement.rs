@@ -179,6 +179,27 @@ fn arm64_agrees_too() {
 }
 
 /// The module acts upon some errors only; those must mean the same.
+/// It judges an answer by whether the number is one of ours, so a new hypercall
+/// must be known to it.
+#[test]
+fn the_hostile_module_knows_every_call() {
+    let mut calls = take(&mut facts_of("hostile", &header()), &["MERCURY_CALL_"]);
+    for other in ["BASE", "WORDS"] {
+        assert!(calls.remove(&format!("MERCURY_CALL_{other}")).is_some());
+    }
+    let last = calls.values().max().unwrap();
+    assert_eq!(*last as usize + 1, calls.len(), "the numbers have no holes");
+    let random = text(&repository("tests/guest/module/random.h"));
+    for (name, number) in [
+        ("DETACH", calls["MERCURY_CALL_DETACH"]),
+        ("RESTORE", calls["MERCURY_CALL_RESTORE"]),
+        ("LAST", *last),
+    ] {
+        let line = format!("#define HOSTILE_CALL_{name} (HOSTILE_CALL_BASE | {number})\n");
+        assert!(random.contains(&line), "random.h does not say {line:?}");
+    }
+}
+
 #[test]
 fn errors_mean_the_same() {
     let errors = take(&mut facts_of("errors", &header()), &["MERCURY_ERROR_"]);
