@@ -27,7 +27,6 @@ use core::sync::atomic::Ordering;
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::addr::GuestRange;
 use mercury_hal::addr::HostPhysical;
-use mercury_hal::addr::PAGE_SIZE;
 use mercury_hal::call::Answer;
 use mercury_hal::call::ProofPages;
 use mercury_hal::call::Request;
@@ -215,9 +214,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         let tables = LentTables::new(plan.lent, plan.first_free, access);
         let mut map = Stage2::new(plan.shape, tables)?;
         let zeros = map.memory_mut().take().ok_or(Error::FramesExhausted)?;
-        for word in 0..(PAGE_SIZE / 8) as usize {
-            map.memory_mut().write(zeros, word, 0);
-        }
+        map.memory_mut().fill(zeros, |_| 0);
         *self.map_lock()? = Some(Prepared {
             plan,
             map,
@@ -344,9 +341,19 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             .ok_or(Error::FramesExhausted)
     }
 
+    /// Clears such a frame.
+    pub fn clear_frame(&self, frame: HostPhysical) {
+        // A dead image has none: whoever prepares it finds out by what it says.
+        if let Ok(mut guard) = self.map_lock()
+            && let Some(prepared) = guard.as_mut()
+        {
+            prepared.map.memory_mut().fill(frame, |_| 0);
+        }
+    }
+
     /// Stores a word of such a frame.
     pub fn write_frame(&self, frame: HostPhysical, index: usize, value: u64) {
-        // A dead image has none: whoever prepares it finds out by what it says.
+        // As above.
         if let Ok(mut guard) = self.map_lock()
             && let Some(prepared) = guard.as_mut()
         {

@@ -147,6 +147,12 @@ impl<A: FrameAccess> TableMemory for LentTables<A> {
         }
     }
 
+    fn fill(&mut self, table: HostPhysical, with: impl Fn(usize) -> u64) {
+        if let Some(frame) = self.lent.number(table) {
+            self.access.fill(frame, with);
+        }
+    }
+
     fn forget(&mut self) {
         self.access.forget();
     }

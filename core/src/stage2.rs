@@ -256,13 +256,11 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         let below = level - 1;
         let next = self.memory.take().ok_or(Error::FramesExhausted)?;
         self.census.tables += 1;
-        for (entry, part) in (0..ENTRIES).zip(0u64..) {
-            let shifted = cfg!(feature = "planted-split-shifted") && part == 511;
-            let part = if shifted { 510 } else { part };
-            let target = HostPhysical(target.0 + part * span(below));
-            self.memory
-                .write(next, entry, F::leaf(below, target, access));
-        }
+        self.memory.fill(next, |entry| {
+            let shifted = cfg!(feature = "planted-split-shifted") && entry == 511;
+            let part = if shifted { 510 } else { entry as u64 };
+            F::leaf(below, HostPhysical(target.0 + part * span(below)), access)
+        });
         self.uncount(level);
         self.count(below, ENTRIES as u64);
         self.change(table, index, F::table(next));
@@ -299,9 +297,7 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     }
 
     fn empty(&mut self, table: HostPhysical) {
-        for entry in 0..ENTRIES {
-            self.memory.write(table, entry, 0);
-        }
+        self.memory.fill(table, |_| 0);
         self.census.tables += 1;
     }
 

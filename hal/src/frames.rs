@@ -16,6 +16,13 @@ pub trait TableMemory {
     fn read(&self, table: HostPhysical, index: usize) -> u64;
     /// Stores one entry.
     fn write(&mut self, table: HostPhysical, index: usize, value: u64);
+    /// Stores every entry of a table that the hardware cannot reach yet, by its
+    /// index.
+    fn fill(&mut self, table: HostPhysical, with: impl Fn(usize) -> u64) {
+        for index in 0..(PAGE_SIZE / 8) as usize {
+            self.write(table, index, with(index));
+        }
+    }
     /// Every CPU forgets what it has cached of the nested map. Needed only
     /// where [`crate::paging::Stage2Format::BREAK_BEFORE_MAKE`] is.
     fn forget(&mut self);
@@ -56,6 +63,12 @@ pub trait FrameAccess {
     fn read(&self, frame: u64, index: usize) -> u64;
     /// Stores one word.
     fn write(&mut self, frame: u64, index: usize, value: u64);
+    /// As [`TableMemory::fill`].
+    fn fill(&mut self, frame: u64, with: impl Fn(usize) -> u64) {
+        for index in 0..(PAGE_SIZE / 8) as usize {
+            self.write(frame, index, with(index));
+        }
+    }
     /// As [`TableMemory::forget`].
     fn forget(&mut self) {}
 }

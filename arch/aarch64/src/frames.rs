@@ -40,6 +40,14 @@ impl<C: El2, W: Words> FrameAccess for Frames<C, W> {
         self.words.store(frame, index, value);
     }
 
+    /// No walk can see these yet: the barrier that matters is the one before the
+    /// entry that will point here.
+    fn fill(&mut self, frame: u64, with: impl Fn(usize) -> u64) {
+        for index in 0..512 {
+            self.words.store(frame, index, with(index));
+        }
+    }
+
     fn forget(&mut self) {
         el2::forget_everywhere(&self.cpu);
     }

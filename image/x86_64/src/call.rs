@@ -152,15 +152,19 @@ fn prepare(parameters_frame: u64, backend: u64) -> Result<(), Error> {
     // been asked nothing of an earlier map is in use.
     unsafe { stage2::choose(vmx.then(MemoryTypes::read)) };
     HYPERVISOR.prepare(plan, Window)?;
-    let (frames, word): (_, fn(usize) -> u64) = if vmx {
-        (1, vmx_permission::word)
-    } else {
-        (svm_permission::FRAMES, svm_permission::word)
+    let frames = if vmx { 1 } else { svm_permission::FRAMES };
+    let map = HYPERVISOR.take_frames(frames)?;
+    let frame = |number: u64| HostPhysical(map.0 + number * PAGE_SIZE);
+    for number in 0..frames {
+        HYPERVISOR.clear_frame(frame(number));
+    }
+    let write = |index: usize, word| {
+        HYPERVISOR.write_frame(frame(index as u64 / 512), index % 512, word);
     };
-    let map = HYPERVISOR.take_frames(frames as u64)?;
-    for number in 0..frames * 512 {
-        let frame = HostPhysical(map.0 + (number / 512) as u64 * PAGE_SIZE);
-        HYPERVISOR.write_frame(frame, number % 512, word(number));
+    if vmx {
+        vmx_permission::words(write);
+    } else {
+        svm_permission::words(write);
     }
     ROOT_LEVEL.store(levels - 1, Ordering::Relaxed);
     REGISTER_MAP.store(map.0, Ordering::Relaxed);

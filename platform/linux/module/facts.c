@@ -5,7 +5,6 @@
  */
 #include <linux/cpu.h>
 #include <linux/cpumask.h>
-#include <linux/firmware.h>
 #include <linux/mm.h>
 #include <linux/security.h>
 #include <linux/slab.h>
@@ -149,11 +148,10 @@ unsigned int mercury_check(struct mercury_verdict *verdicts, unsigned int capaci
 
 		for (requirement = MERCURY_REQUIREMENT_IMAGE_FOUND;
 		     requirement <= MERCURY_REQUIREMENT_IMAGE_HASH; requirement++) {
-			mercury_verdict_set(&verdict, requirement, -1, 0, image.firmware->size,
+			mercury_verdict_set(&verdict, requirement, -1, 0, image.bytes,
 					    MERCURY_IMAGE_NAME);
 			add(verdicts, capacity, &count, failed, &verdict);
 		}
-		mercury_image_release(&image);
 	} else {
 		add(verdicts, capacity, &count, failed, &verdict);
 	}

@@ -5,6 +5,8 @@
  * As few and large blocks as the kernel can spare without effort, because every
  * 2 MiB in which a frame of ours lies costs the nested map one table; but
  * nothing above order 3 is required. Frames are numbered through all blocks.
+ * What they hold is anything: whoever uses one clears it (mercury_clear). The
+ * kernel would clear a whole power of two, most of it for nothing.
  * Two more pages lie behind the last block: the proof pages, which stay the
  * module's and are in a region that the nested map has in 4-KiB pages anyway.
  */
@@ -17,7 +19,7 @@
 
 static void *lend_block(unsigned int pages)
 {
-	gfp_t flags = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
 
 	if (mercury_inject(MERCURY_POINT_ALLOC, -1))
 		return NULL;

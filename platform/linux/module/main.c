@@ -399,6 +399,8 @@ static int __init start(void)
 	error = misc_register(&mercury_device);
 	if (error)
 		mercury_report_exit();
+	else
+		mercury_image_init();
 	return error;
 }
 
@@ -411,6 +413,7 @@ static void __exit stop(void)
 {
 	misc_deregister(&mercury_device);
 	mercury_hooks_exit();
+	mercury_image_exit();
 	/* A visit that was called off may still be queued: it arrives before this. */
 	on_each_cpu(nothing, NULL, 1);
 	mercury_report_exit();

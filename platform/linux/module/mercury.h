@@ -4,7 +4,7 @@
  *
  *   main.c     the device, its ioctls, the module's life
  *   facts.c    whether the CPUs and the kernel will do
- *   image.c    the hypervisor's image: found, checked, held while it is copied
+ *   image.c    the hypervisor's image: found, checked, kept
  *   lend.c     frames lent by the kernel, numbered through
  *   tables.c   the image's own page tables
  *   visit.c    doing something on one CPU with IRQs off, with a deadline
@@ -59,15 +59,15 @@ void mercury_give_back(struct mercury_lent *lent);
 void *mercury_frame(const struct mercury_lent *lent, unsigned int number);
 
 /* ---- image.c ---- */
-struct firmware;
 struct mercury_image {
-	const struct firmware *firmware;
-	const struct mercury_image_header *header;
-	unsigned int frames;
+	const struct mercury_image_header *header;	/* the file begins with it */
+	size_t bytes;			/* of the file */
+	unsigned int frames;		/* of the image in memory */
 };
 
 int mercury_image_load(struct mercury_image *image, struct mercury_verdict *verdict);
-void mercury_image_release(struct mercury_image *image);
+void mercury_image_init(void);
+void mercury_image_exit(void);
 
 /* ---- tables.c ---- */
 struct mercury_tables {
@@ -150,7 +150,7 @@ struct mercury_machine {
 	unsigned int cpus;
 	unsigned int image_frames, table_frames;
 	u64 address_bits, huge_leaves;	/* that the nested map was built for */
-	bool firmware_held;
+	u64 kept_bytes;		/* of the image's file, from its first acceptance on */
 	unsigned int changed_registers;	/* test build: mercury_call_guarded */
 	bool image_runs;		/* its tables are built: the door is open */
 	bool dead;			/* the image said that it died: nobody goes in any more */

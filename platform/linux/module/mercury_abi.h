@@ -176,13 +176,15 @@ struct mercury_status {
 	__u64 mapped_on_demand;	/* faults outside iomem, mapped at once */
 	/* the ledger: what the module holds of the kernel now */
 	__u32 ledger_pages;
-	__u32 ledger_maps;
+	__u32 ledger_maps;	/* tables of the module's own: where the doors are */
 	__u32 ledger_notifiers;
 	__u32 ledger_hotplug_states;
 	/* since the module was loaded */
 	__u64 attaches;
 	__u64 detaches;
 	__u64 attaches_refused;
+	/* the module's own copy of the image's file, attached or not; 0: none was found yet */
+	__u64 kept_bytes;
 };
 
 /* ---- MERCURY_IOC_FRAMES: where the hole is ---- */

@@ -262,12 +262,13 @@ int mercury_status_fill(struct mercury_status *status, struct mercury_cpu_status
 		/* The proof pages are lent too, though not to the image. */
 		status->ledger_pages = machine->lent.frames + 2;
 	}
-	status->ledger_maps = machine->firmware_held;
+	status->ledger_maps = !!machine->doors;
 	status->ledger_notifiers = machine->notifiers;
 	status->ledger_hotplug_states = machine->hotplug_states;
 	status->attaches = machine->attaches;
 	status->detaches = machine->detaches;
 	status->attaches_refused = machine->refusals;
+	status->kept_bytes = machine->kept_bytes;
 	return 0;
 }
 

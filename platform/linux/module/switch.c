@@ -19,7 +19,6 @@
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
-#include <linux/firmware.h>
 
 #include "mercury.h"
 #include "walk.h"
@@ -70,7 +69,7 @@ static u64 entry_physical(const struct preparation *preparation)
 static int map_image(struct preparation *preparation, struct mercury_tables *tables)
 {
 	const struct mercury_image_header *header = preparation->image.header;
-	const u8 *data = preparation->image.firmware->data;
+	const u8 *data = (const u8 *)header;
 	unsigned int segment, page;
 	int error = 0;
 
@@ -79,10 +78,13 @@ static int map_image(struct preparation *preparation, struct mercury_tables *tab
 
 		for (page = part->first_page; page < part->first_page + part->pages; page++) {
 			u64 from = (u64)page * PAGE_SIZE;
+			u64 bytes = from < header->file_bytes ?
+				    min_t(u64, PAGE_SIZE, header->file_bytes - from) : 0;
+			u8 *frame = mercury_frame(&machine.lent, page);
 
-			if (from < header->file_bytes)
-				memcpy(mercury_frame(&machine.lent, page), data + from,
-				       min_t(u64, PAGE_SIZE, header->file_bytes - from));
+			if (bytes < PAGE_SIZE)
+				mercury_clear(frame);
+			memcpy(frame, data + from, bytes);
 			error |= mercury_tables_map(tables, MERCURY_IMAGE_BASE + from,
 						    frame_physical(page), part->flags);
 		}
@@ -98,6 +100,9 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 	unsigned int page, ignored;
 	int error = 0;
 
+	/* Door and state, control blocks, save area; what a stack holds is no matter. */
+	for (page = 0; page < 4; page++)
+		mercury_clear(mercury_frame(&machine.lent, cpu_frame(preparation, cpu, page)));
 	for (page = 0; page < MERCURY_CPU_PAGES; page++)
 		error |= mercury_tables_map(tables, base + page_slots[page] * PAGE_SIZE,
 					    frame_physical(cpu_frame(preparation, cpu, page)),
@@ -151,6 +156,7 @@ static void fill_parameters(struct preparation *preparation)
 	struct mercury_parameters *parameters = mercury_frame(&machine.lent, preparation->parameters_frame);
 	unsigned int block, left = machine.lent.frames;
 
+	mercury_clear(parameters);
 	parameters->abi = MERCURY_DOOR_ABI;
 	parameters->cpus_possible = machine.cpus;
 	parameters->address_bits = preparation->facts.address_bits;
@@ -305,15 +311,13 @@ static int prepare(struct preparation *preparation)
 		return error;
 	error = common_facts(preparation);
 	if (error)
-		goto out;
+		return error;
 	machine.cpus = nr_cpu_ids;
 	machine.address_bits = preparation->facts.address_bits;
 	machine.huge_leaves = preparation->facts.huge_leaves;
 	machine.image_frames = preparation->image.frames;
-	if (machine.cpus > MERCURY_MAX_CPUS) {
-		error = refuse(preparation, MERCURY_REQUIREMENT_SUPPORTED, E2BIG, machine.cpus, "CPUs possible");
-		goto out;
-	}
+	if (machine.cpus > MERCURY_MAX_CPUS)
+		return refuse(preparation, MERCURY_REQUIREMENT_SUPPORTED, E2BIG, machine.cpus, "CPUs possible");
 	/* How many tables the nested map needs, only building it tells. */
 	do {
 		machine.doors = kvcalloc(machine.cpus, sizeof(*machine.doors), GFP_KERNEL);
@@ -326,8 +330,6 @@ static int prepare(struct preparation *preparation)
 			release();
 		free *= 2;
 	} while (error && image_error == MERCURY_ERROR_FRAMES_EXHAUSTED && free < 1 << 16);
-out:
-	mercury_image_release(&preparation->image);
 	return error;
 }
 

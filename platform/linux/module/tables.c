@@ -23,10 +23,14 @@ unsigned int mercury_tables_needed(unsigned int image_frames, unsigned int cpus,
 
 static u64 *new_table(struct mercury_tables *tables, unsigned int *frame)
 {
+	u64 *table;
+
 	if (tables->next == tables->end)
 		return NULL;
 	*frame = tables->next++;
-	return mercury_frame(tables->lent, *frame);
+	table = mercury_frame(tables->lent, *frame);
+	mercury_clear(table);
+	return table;
 }
 
 int mercury_tables_begin(struct mercury_tables *tables, struct mercury_lent *lent,

@@ -25,7 +25,7 @@ module_param_string(mutant, mutant, sizeof(mutant), 0600);
 
 static const char *const points[] = {
 	[MERCURY_POINT_ALLOC] = "alloc", [MERCURY_POINT_LARGE] = "large",
-	[MERCURY_POINT_FIRMWARE] = "firmware",
+	[MERCURY_POINT_FIRMWARE] = "firmware", [MERCURY_POINT_FORGET] = "forget",
 	[MERCURY_POINT_PREPARE] = "prepare", [MERCURY_POINT_ENTER] = "enter",
 	[MERCURY_POINT_ASID0] = "asid0", [MERCURY_POINT_ARRIVE] = "arrive",
 	[MERCURY_POINT_STUCK] = "stuck", [MERCURY_POINT_STAY] = "stay",

@@ -13,7 +13,8 @@ struct mercury_facts;
 enum mercury_point {
 	MERCURY_POINT_ALLOC,	/* the n-th allocation fails */
 	MERCURY_POINT_LARGE,	/* no allocation above order 3 succeeds (no failure, a poor machine) */
-	MERCURY_POINT_FIRMWARE,	/* request_firmware finds nothing */
+	MERCURY_POINT_FIRMWARE,	/* there is no image */
+	MERCURY_POINT_FORGET,	/* the kept image is given back first (no failure, as if just loaded) */
 	MERCURY_POINT_PREPARE,	/* the n-th preparation call fails */
 	MERCURY_POINT_ENTER,	/* the image refuses this CPU */
 	MERCURY_POINT_ASID0,	/* VMRUN itself fails on this CPU */

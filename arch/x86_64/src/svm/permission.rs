@@ -18,7 +18,7 @@ use crate::registers::MSR_VM_CR;
 use crate::registers::MSR_VM_HSAVE_PA;
 
 /// Frames of the map; they must follow each other.
-pub const FRAMES: usize = 2;
+pub const FRAMES: u64 = 2;
 
 /// Registers whose access exits: number, on read, on write.
 const INTERCEPTED: [(u32, bool, bool); 4] = [
@@ -77,7 +77,16 @@ const fn position(register: u32) -> Option<usize> {
     Some((base + (register - first) as usize) * 2)
 }
 
-/// The map's 64-bit word at `index`, of 1024.
+/// The map's 64-bit words, of 1024, that are not 0: index and word.
+pub fn words(mut each: impl FnMut(usize, u64)) {
+    for (register, ..) in INTERCEPTED {
+        if let Some(bit) = position(register) {
+            each(bit / 64, word(bit / 64));
+        }
+    }
+}
+
+/// The word at `index`.
 #[must_use]
 pub fn word(index: usize) -> u64 {
     let mut word = 0;
@@ -108,6 +117,13 @@ mod tests {
         assert_eq!(bits(0xc001_0114), (false, true));
         assert_eq!(bits(0xc001_0020), (false, true));
         assert_eq!(bits(0x277), (false, false));
+    }
+
+    #[test]
+    fn all_other_words_are_zero() {
+        let mut map = [0; 1024];
+        words(|index, word| map[index] = word);
+        assert_eq!(map, core::array::from_fn(word));
     }
 
     #[test]

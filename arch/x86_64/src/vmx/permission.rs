@@ -37,11 +37,23 @@ fn intercepted(register: u32) -> bool {
         .any(|(first, last)| (*first..=*last).contains(&register))
 }
 
-/// The map's 64-bit word at `index`, of 512: 1 KiB each for reads of low and
-/// high registers, then for writes.
+/// Index of the first word for writes of low registers.
+const WRITES_OF_LOW: usize = 256;
+
+/// The map's 64-bit words, of 512, that are not 0: index and word.
+pub fn words(mut each: impl FnMut(usize, u64)) {
+    for (first, last) in INTERCEPTED {
+        for low in first / 64..=last / 64 {
+            let index = WRITES_OF_LOW + low as usize;
+            each(index, word(index));
+        }
+    }
+}
+
+/// The word at `index`: 1 KiB each for reads of low and high registers, then for
+/// writes.
 #[must_use]
 pub fn word(index: usize) -> u64 {
-    const WRITES_OF_LOW: usize = 256;
     let Some(low) = index.checked_sub(WRITES_OF_LOW).filter(|low| *low < 128) else {
         return 0;
     };
@@ -57,6 +69,13 @@ mod tests {
 
     fn writes(register: usize) -> bool {
         word(256 + register / 64) >> (register % 64) & 1 != 0
+    }
+
+    #[test]
+    fn all_other_words_are_zero() {
+        let mut map = [0; 512];
+        words(|index, word| map[index] = word);
+        assert_eq!(map, core::array::from_fn(word));
     }
 
     #[test]

@@ -122,7 +122,7 @@ structures! {
         shared_bytes: u64, spare_bytes: u64, lent_bytes: u64,
         leaves_1g: u64, leaves_2m: u64, leaves_4k: u64, mapped_on_demand: u64,
         ledger_pages: u32, ledger_maps: u32, ledger_notifiers: u32, ledger_hotplug_states: u32,
-        attaches: u64, detaches: u64, attaches_refused: u64,
+        attaches: u64, detaches: u64, attaches_refused: u64, kept_bytes: u64,
     }
     /// A run of frames that are out of the guest's reach.
     FrameRange = "mercury_frame_range" {

@@ -97,7 +97,7 @@ pub struct Stage2 {
 pub struct Ledger {
     /// Pages.
     pub pages: u32,
-    /// Kernel mappings.
+    /// Tables of the module's own, where it finds the doors.
     pub maps: u32,
     /// Notifiers.
     pub notifiers: u32,
@@ -145,6 +145,9 @@ pub struct Status {
     pub ledger: Ledger,
     /// Counts since loading.
     pub totals: Totals,
+    /// Bytes of the module's own copy of the image's file, which it keeps
+    /// attached or not as it keeps its own text; 0 if none was found yet.
+    pub kept_image: u64,
 }
 
 impl Status {
@@ -182,6 +185,7 @@ impl Status {
                 detaches: raw.detaches,
                 attaches_refused: raw.attaches_refused,
             },
+            kept_image: raw.kept_bytes,
         }
     }
 

@@ -111,6 +111,12 @@ static inline void mercury_forget_instructions(void *context, unsigned long star
 	caches_clean_inval_pou(start, end);
 }
 
+/* A frame of zeros. */
+static inline void mercury_clear(void *frame)
+{
+	clear_page(frame);
+}
+
 static inline void mercury_publish(void *memory, size_t bytes)
 {
 	const struct mercury_publisher publisher = {

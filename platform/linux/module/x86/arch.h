@@ -7,6 +7,7 @@
 #define MERCURY_ARCH_H
 
 #include <linux/mm.h>
+#include <linux/string.h>
 #include <linux/vmalloc.h>
 #include <asm/msr.h>
 #include <asm/processor-flags.h>
@@ -102,6 +103,12 @@ static inline u64 mercury_host_entry(u64 virtual, u64 physical)
 static inline unsigned int mercury_more_tables(unsigned int cpus)
 {
 	return mercury_vmx ? 2 + 2 * cpus : 0;
+}
+
+/* A frame of zeros; by the instruction that counts no more than it stores. */
+static inline void mercury_clear(void *frame)
+{
+	memset64(frame, 0, PAGE_SIZE / sizeof(u64));
 }
 
 /* Memory that is about to be executed by the image: caches are coherent. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! Images that must not be loaded: missing, cut, for another machine, of
 //! another version, or simply another one. The file is edited and put back.
+//! The module keeps an image that it has accepted; here it has to forget it
+//! before each look, and then not to need the file when it has one.
 
 use crate::expect::{self, Refused};
+use crate::parameters;
 use crate::tool;
 use anyhow::{Context, Result, ensure};
 use mercury_device::{AttachOptions, Device, Requirement};
@@ -80,6 +83,7 @@ pub(crate) fn refusals(
 ) -> Result<usize> {
     let original = Original::read(device)?;
     let attach = || expect::refused(device.attach(&AttachOptions::default()));
+    let without_copy = parameters::set("inject", "forget")?;
     fs::remove_file(&original.path)?;
     let said = attach().context("image missing")?;
     let words = tool::refuses(&mut tool::mercury(&["attach"]), Requirement::ImageFound)?;
@@ -100,7 +104,18 @@ pub(crate) fn refusals(
         let said = attach().with_context(|| format!("image {name}"))?;
         judge(&format!("image {name}"), requirement, None, said)?;
     }
+    ensure!(device.status()?.kept_image == 0, "a refused image is kept");
     drop(original);
     expect::round_trip(device).context("with the image put back")?;
+    drop(without_copy);
+    let original = Original::read(device)?;
+    fs::remove_file(&original.path)?;
+    expect::round_trip(device).context("with the kept image, and no file")?;
+    let kept = device.status()?.kept_image;
+    ensure!(
+        kept == original.bytes.len() as u64,
+        "of an image of {} bytes {kept} are kept",
+        original.bytes.len()
+    );
     Ok(1 + EDITS.len())
 }

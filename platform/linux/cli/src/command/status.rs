@@ -22,6 +22,7 @@ struct Answer {
     stage2: Stage2,
     ledger: Ledger,
     totals: Totals,
+    kept_image: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,6 +168,7 @@ fn answer(status: &Status, records: &[Record], devices: Devices) -> Answer {
             detaches: totals.detaches,
             attaches_refused: totals.attaches_refused,
         },
+        kept_image: status.kept_image,
     }
 }
 
@@ -274,7 +276,10 @@ fn holdings(status: &Status) -> String {
         );
     }
     if ledger.is_empty() {
-        text += "ledger  empty: the module holds nothing of the kernel\n";
+        text += &format!(
+            "ledger  empty: the module holds nothing of the kernel but its copy of the image, {}\n",
+            bytes(status.kept_image)
+        );
     } else {
         text += &format!(
             "ledger  {} pages, {} maps, {} notifiers, {} hot-plug states\n",

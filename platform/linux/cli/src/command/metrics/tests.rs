@@ -57,6 +57,7 @@ fn attached() -> Reading {
                 detaches: 3,
                 attaches_refused: 1,
             },
+            kept_image: 28 << 10,
         },
         samples: vec![
             sample(1, SampleKind::AttachBlackout, Some(0), 9_000),

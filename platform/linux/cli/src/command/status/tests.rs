@@ -57,6 +57,7 @@ fn mixed() -> (Status, Vec<Record>) {
             detaches: 4,
             attaches_refused: 1,
         },
+        kept_image: 28 << 10,
     };
     let record = |sequence, cpu, code, first| Record {
         sequence,
@@ -123,6 +124,7 @@ fn json_is_stable() {
             },
             "ledger": {"pages": 128, "maps": 3, "notifiers": 2, "hotplug_states": 1},
             "totals": {"attaches": 5, "detaches": 4, "attaches_refused": 1},
+            "kept_image": 28672,
         })
     );
     let (mut known, _) = mixed();

@@ -34,6 +34,7 @@ fn status(cpus: u32, hypercalls: u64, stores: u64) -> Status {
         stage2: Stage2::default(),
         ledger: Ledger::default(),
         totals: Totals::default(),
+        kept_image: 28 << 10,
     }
 }
 
