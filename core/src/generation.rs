@@ -45,6 +45,12 @@ impl Generation {
         self.now.load(Ordering::Acquire)
     }
 
+    /// Where it is, for a CPU's world switch that compares it itself: a plain load
+    /// is enough where loads are not passed by later ones, as on x86.
+    pub fn address(&self) -> u64 {
+        &raw const self.now as u64
+    }
+
     /// Whether a CPU that saw `seen` last must flush. It has seen it then.
     pub fn is_stale(&self, seen: &mut u64) -> bool {
         let now = self.now();

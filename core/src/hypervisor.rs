@@ -44,6 +44,7 @@ use mercury_hal::paging::Access;
 use mercury_hal::paging::Shape;
 use mercury_hal::paging::Stage2Format;
 use mercury_hal::paging::span;
+use mercury_hal::quick::Quick;
 use spin::mutex::SpinMutex;
 use spin::mutex::SpinMutexGuard;
 
@@ -135,6 +136,9 @@ pub struct Hypervisor<F, A, C> {
     /// Whether each exit is recorded. One load and one branch of every exit; nobody
     /// orders anything by it.
     tracing: AtomicBool,
+    /// Whether null hypercalls go the way of all exits ([`Quick::usual`]): the image
+    /// is dead, or exits are recorded.
+    usual: AtomicBool,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -164,6 +168,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             prepared: SpinMutex::new(None),
             dead: AtomicBool::new(false),
             tracing: AtomicBool::new(false),
+            usual: AtomicBool::new(false),
             clock: core::marker::PhantomData,
         }
     }
@@ -497,6 +502,19 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
         }
     }
 
+    fn count_quick(&self, cpu: &mut Cpu, calls: u64) {
+        cpu.counters.add(Reason::Hypercall, calls);
+    }
+
+    fn quick(&self, cpu: &Cpu) -> Quick {
+        Quick {
+            calls: 0,
+            usual: &raw const self.usual as u64,
+            generation: self.generation.address(),
+            seen: cpu.generation,
+        }
+    }
+
     fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
@@ -504,6 +522,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
     /// Every other CPU finds it at its next exit, or while it waits for the lock.
     fn die(&self) {
         self.dead.store(true, Ordering::Release);
+        self.usual.store(true, Ordering::Release);
     }
 
     fn stage2_fault(&self, cpu: &mut Cpu, address: GuestPhysical, touch: Touch) -> FaultAnswer {
@@ -598,6 +617,11 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
             },
             Request::Trace(wanted) => {
                 self.tracing.store(wanted != 0, Ordering::Relaxed);
+                self.usual.store(wanted != 0, Ordering::Release);
+                // It may have died in between, and then it is so for good.
+                if self.is_dead() {
+                    self.usual.store(true, Ordering::Release);
+                }
                 Answer::Words([0; 8])
             }
             Request::Cover(address) => self.cover(cpu, GuestPhysical(address)),

@@ -18,9 +18,14 @@ impl ExitCounters {
 
     /// One more.
     pub fn count(&mut self, reason: Reason) {
+        self.add(reason, 1);
+    }
+
+    /// So many more.
+    pub fn add(&mut self, reason: Reason, times: u64) {
         // Every reason's number is below REASONS.
         if let Some(counter) = self.0.get_mut(reason as usize) {
-            *counter = counter.wrapping_add(1);
+            *counter = counter.wrapping_add(times);
         }
     }
 

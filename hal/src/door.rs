@@ -19,7 +19,7 @@
 //! | [`PEEK_OFFSET`] + n * 4096 | CPU n's slot for one look at a guest page |
 
 /// Version of everything in this file. The image's header names it.
-pub const DOOR_ABI: u32 = 1;
+pub const DOOR_ABI: u32 = 2;
 /// First bytes of an image: "MERCURY\0".
 pub const IMAGE_MAGIC: u64 = 0x0059_5255_4352_454d;
 
@@ -111,6 +111,9 @@ pub struct Door {
     /// Set up once: virtual address in the kernel of the last instructions of a
     /// CPU that is freed from a dead image (0: the image has them itself).
     pub way_free: u64,
+    /// Set up once: virtual address in the kernel of the module's own hypercall
+    /// instruction, three bytes long (0: its length does not matter).
+    pub call_site: u64,
 }
 
 /// A block of physically contiguous lent frames.

@@ -11,6 +11,7 @@ use crate::addr::GuestPhysical;
 use crate::call::Answer;
 use crate::call::Request;
 use crate::event::Event;
+use crate::quick::Quick;
 
 /// Why a CPU came out of the guest. The numbers are those of
 /// `enum mercury_exit_reason`.
@@ -87,6 +88,10 @@ pub trait Policy {
     fn die(&self);
     /// Counts an exit of this CPU.
     fn count(&self, cpu: &mut Self::Cpu, reason: Reason);
+    /// Counts null hypercalls that the world switch has answered by itself.
+    fn count_quick(&self, cpu: &mut Self::Cpu, calls: u64);
+    /// What the world switch must look at before it does so.
+    fn quick(&self, cpu: &Self::Cpu) -> Quick;
     /// Decides about a fault of the nested map at `address`.
     fn stage2_fault(
         &self,

@@ -22,4 +22,5 @@ pub mod exit;
 pub mod frames;
 pub mod life;
 pub mod paging;
+pub mod quick;
 pub mod repetition;

@@ -19,9 +19,15 @@
 /// its page tables and stack included, and each is mapped at once.
 pub const LIMIT: u32 = 1 << 12;
 
+/// Why, of an exit that is none of those counted here: it ends what was counted.
+pub const QUICK: u64 = 0xffff_fffe;
+
 /// What one CPU's last exit was, and how many before it were the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
 pub struct Repetition {
+    /// First, and first of it why: the assembly of [`crate::quick`] puts
+    /// [`QUICK`] there.
     last: [u64; 4],
     came_on: bool,
     count: u32,

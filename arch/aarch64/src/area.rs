@@ -8,6 +8,7 @@
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
 use mercury_hal::life::LifeWord;
+use mercury_hal::quick::Quick;
 use mercury_hal::repetition::Repetition;
 
 use crate::window::CPU_BASE;
@@ -68,12 +69,14 @@ pub struct Area<L> {
     pub door: Door,
     /// EL2 as found.
     pub found: Found,
+    /// For null hypercalls; the vectors know where it is.
+    pub quick: Quick,
+    /// Whether the guest comes on; the vectors know where it is.
+    pub repetition: Repetition,
     /// Number of the CPU.
     pub index: u32,
     /// Test build: the restore that is left out.
     pub mutant: u64,
-    /// Whether the guest comes on.
-    pub repetition: Repetition,
     /// How far this CPU has come, should the image die on it.
     pub life: LifeWord,
     /// The rest of the guest at an exit, or of the kernel at a call.

@@ -97,6 +97,8 @@ pub fn handle<P: Policy>(
     vector: Vector,
     policy: &P,
 ) -> Next {
+    let calls = area.quick.take();
+    policy.count_quick(&mut area.logic, calls);
     let mut exit = Exit {
         area,
         frame,

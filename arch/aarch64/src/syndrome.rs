@@ -58,7 +58,8 @@ impl Fault {
     }
 }
 
-const HYPERCALL: u64 = 0x16;
+/// Exception class of HVC from AArch64.
+pub const HYPERCALL: u64 = 0x16;
 const INSTRUCTION_ABORT: u64 = 0x20;
 const DATA_ABORT: u64 = 0x24;
 

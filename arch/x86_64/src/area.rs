@@ -9,6 +9,7 @@ use mercury_hal::call::Answer;
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
 use mercury_hal::life::LifeWord;
+use mercury_hal::quick::Quick;
 use mercury_hal::repetition::Repetition;
 
 use crate::freed::Freed;
@@ -78,6 +79,10 @@ pub struct Area<L> {
     /// The guest's general registers while it is out; the world switch knows
     /// their offset.
     pub registers: Registers,
+    /// For null hypercalls; the world switch knows where it is.
+    pub quick: Quick,
+    /// Whether the guest comes on; the world switch knows where it is.
+    pub repetition: Repetition,
     /// This CPU's TSS.
     pub task: TaskState,
     /// The CPU as it came in.
@@ -96,8 +101,6 @@ pub struct Area<L> {
     pub mutant: u64,
     /// Entry of the page table that maps this CPU's peek slot (virtual).
     pub peek_entry: u64,
-    /// Whether the guest comes on.
-    pub repetition: Repetition,
     /// How far this CPU has come, should the image die on it.
     pub life: LifeWord,
     /// What it is freed with then.
@@ -127,6 +130,7 @@ impl<L> Area<L> {
         self.mutant = mutant;
         self.peek_entry = peek_entry;
         self.repetition = Repetition::default();
+        self.quick = Quick::default();
         self.logic = logic;
     }
 
@@ -154,6 +158,13 @@ impl<L> Area<L> {
 /// Offset of [`Area::registers`].
 pub const REGISTERS_OFFSET: usize = size_of::<Door>();
 
+/// Offset of [`Area::quick`].
+pub const QUICK_OFFSET: usize = REGISTERS_OFFSET + size_of::<Registers>();
+/// Offset of [`Area::repetition`].
+pub const REPETITION_OFFSET: usize = QUICK_OFFSET + size_of::<Quick>();
+
 const _: () = assert!(core::mem::offset_of!(Area<[u64; 32]>, registers) == REGISTERS_OFFSET);
+const _: () = assert!(core::mem::offset_of!(Area<[u64; 32]>, quick) == QUICK_OFFSET);
+const _: () = assert!(core::mem::offset_of!(Area<[u64; 32]>, repetition) == REPETITION_OFFSET);
 /// Behind it, in the same page, lies the landing pad ([`crate::pad`]).
 const _: () = assert!(size_of::<Area<[u64; 64]>>() <= PAD_OFFSET);

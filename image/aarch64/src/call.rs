@@ -159,6 +159,7 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<(), Error> {
         return Err(Error::Injected);
     }
     let root = HYPERVISOR.entering(&mut area.logic)?;
+    area.quick = HYPERVISOR.quick(&area.logic);
     area.life.set(Life::Entering);
     guest::begin(area, root, VTCR.load(Ordering::Relaxed));
     #[cfg(feature = "mutants")]

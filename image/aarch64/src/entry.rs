@@ -32,14 +32,19 @@
 #![expect(unsafe_code, reason = "the entry is assembly")]
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 use mercury_aarch64::area::Area;
 use mercury_aarch64::area::FOUND_OFFSET;
 use mercury_aarch64::frame::FRAME_BYTES;
 use mercury_aarch64::mutant::Mutant;
+use mercury_aarch64::syndrome;
 use mercury_core::hypervisor::Cpu;
 use mercury_hal::door::CPU_EXCEPTION_STACK_TOP;
 use mercury_hal::door::CPU_STACK_TOP;
+use mercury_hal::quick;
+use mercury_hal::quick::Quick;
+use mercury_hal::repetition;
 
 /// MAIR_EL2: index 0 is Normal, write-back, both allocations.
 const MEMORY: u64 = 0xff;
@@ -166,6 +171,34 @@ global_asm!(
     "   mov  x0, \\number",
     "   b    {exception}",
     ".endm",
+    // From AArch64, an exception of an instruction: the null hypercall is answered
+    // at once (mercury_hal::quick). X0 is its number, and the number is the answer.
+    ".macro mercury_quick",
+    "   .balign 128",
+    "   sub  sp, sp, {frame}",
+    "   stp  x0, x1, [sp]",
+    "   mrs  x1, esr_el2",
+    "   lsr  x1, x1, 26",
+    "   cmp  x1, {hypercall}",
+    "   b.ne 1f",
+    "   mov  x1, {null} & 0xffff000000000000",
+    "   movk x1, {null} >> 32 & 0xffff, lsl 32",
+    "   cmp  x0, x1",
+    "   b.ne 1f",
+    "   mrs  x1, tpidr_el2",
+    "   ldr  x0, [x1, {quick} + {usual}]",
+    "   ldarb w0, [x0]",
+    "   cbnz w0, 1f",
+    "   ldr  x0, [x1, {quick} + {calls}]",
+    "   add  x0, x0, 1",
+    "   str  x0, [x1, {quick} + {calls}]",
+    "   mov  w0, {none_of_those}",
+    "   str  x0, [x1, {repetition}]",
+    "   b    mercury_answered",
+    "1: ldr  x0, [sp]",
+    "   mov  x1, 0",
+    "   b    mercury_exited",
+    ".endm",
     ".macro mercury_guest number",
     "   .balign 128",
     "   sub  sp, sp, {frame}",
@@ -184,7 +217,7 @@ global_asm!(
     "   mercury_own 5",
     "   mercury_own 6",
     "   mercury_own 7",
-    "   mercury_guest 0",
+    "   mercury_quick",
     "   mercury_guest 1",
     "   mercury_guest 2",
     "   mercury_guest 3",
@@ -193,6 +226,20 @@ global_asm!(
     "   mercury_guest 2",
     "   mercury_guest 3",
     "   .balign 128",
+    "mercury_answered:",
+    "   ldr  x0, [sp], {frame}",
+    "   mov  x1, xzr",
+    "   mov  x2, xzr",
+    "   mov  x3, xzr",
+    "   mov  x4, xzr",
+    "   mov  x5, xzr",
+    "   mov  x6, xzr",
+    "   mov  x7, xzr",
+    "   mov  x8, xzr",
+    "   eret",
+    // As below.
+    "   dsb  nsh",
+    "   isb",
     "mercury_exited:",
     "   stp  x2, x3, [sp, 16]",
     "   stp  x4, x5, [sp, 32]",
@@ -249,6 +296,13 @@ global_asm!(
     exception_stack = const CPU_EXCEPTION_STACK_TOP,
     exception = sym crate::death::mercury_exception,
     frame = const FRAME_BYTES,
+    hypercall = const syndrome::HYPERCALL,
+    null = const quick::NULL,
+    quick = const offset_of!(Area<Cpu>, quick),
+    calls = const offset_of!(Quick, calls),
+    usual = const offset_of!(Quick, usual),
+    repetition = const offset_of!(Area<Cpu>, repetition),
+    none_of_those = const repetition::QUICK,
     kept = const core::mem::offset_of!(Area<Cpu>, kept),
     exit = sym crate::call::mercury_exit,
     mutants = const cfg!(feature = "mutants") as u32,

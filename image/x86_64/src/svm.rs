@@ -44,7 +44,7 @@ use crate::provoke;
 const INJECT_ASID_0: u64 = 2;
 
 /// Offsets of a CPU's control blocks in its area.
-const GUEST_BLOCK: u64 = 0x1000;
+const GUEST_BLOCK: u64 = run::GUEST_BLOCK as u64;
 const HOST_BLOCK: u64 = 0x2000;
 
 /// One call; comes back by the way out only.
@@ -118,6 +118,7 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
         return Err(Error::Injected);
     }
     let nested_root = HYPERVISOR.entering(&mut area.logic)?;
+    area.quick = HYPERVISOR.quick(&area.logic);
     // SAFETY: this CPU's block, mapped by the module; no guest runs on it.
     let block = unsafe { &mut *guest_block(area.index) };
     build::build(

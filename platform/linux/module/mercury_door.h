@@ -8,7 +8,7 @@
 #ifndef MERCURY_DOOR_H
 #define MERCURY_DOOR_H
 
-#define MERCURY_DOOR_ABI 1
+#define MERCURY_DOOR_ABI 2
 #define MERCURY_IMAGE_MAGIC 0x005952554352454d
 
 /* Where the window begins, the backends, and what is noted of a CPU on its
@@ -81,6 +81,7 @@ struct mercury_door {
 	__u64 control_block;
 	__u64 kernel;
 	__u64 way_free;
+	__u64 call_site;
 };
 
 struct mercury_block {

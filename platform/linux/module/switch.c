@@ -115,6 +115,7 @@ static int map_cpu(struct preparation *preparation, struct mercury_tables *table
 	door->backend = mercury_backend_number();
 	door->kernel = (u64)door;
 	door->way_free = mercury_way_free();
+	door->call_site = mercury_call_site_of();
 	error |= mercury_prepare_cpu(door, tables);
 	door->control_block = frame_physical(cpu_frame(preparation, cpu, 1));
 	machine.doors[cpu] = door;

@@ -80,7 +80,7 @@ fn rust_facts() -> Facts {
     layout!(facts, Block, "mercury_block", start pages);
     layout!(facts, Door, "mercury_door",
         operation arguments words own host_root host_entry way_out backend noted control_block
-        kernel way_free);
+        kernel way_free call_site);
     layout!(facts, Noted, "mercury_noted",
         stack_pointer instruction_pointer flags root control4 extended_features gdtr idtr segments
         host_control4);

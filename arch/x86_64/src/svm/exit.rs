@@ -58,6 +58,8 @@ pub fn handle<P: Policy>(
     policy: &P,
     capabilities: Capabilities,
 ) -> Next {
+    let calls = area.quick.take();
+    policy.count_quick(&mut area.logic, calls);
     let again = event::again(block.exit_event);
     let what = [
         block.exit_code,
@@ -91,6 +93,7 @@ pub fn handle<P: Policy>(
         } else {
             flush::EVERYTHING
         };
+        exit.area.quick = policy.quick(&exit.area.logic);
     }
     next
 }

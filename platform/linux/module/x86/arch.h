@@ -27,6 +27,7 @@
 struct mercury_door;
 /* door.S: AMD's; door_vmx.S: Intel's. */
 extern u8 mercury_vmx;
+extern char mercury_call_site[], mercury_call_site_vmx[];
 extern char mercury_door_exit[], mercury_door_exit_vmx[], mercury_door_freed[];
 u64 mercury_door_svm(struct mercury_door *door);
 u64 mercury_door_vmx(struct mercury_door *door);
@@ -82,6 +83,12 @@ static inline u64 mercury_way_out(void)
 static inline u64 mercury_way_free(void)
 {
 	return (u64)mercury_door_freed;
+}
+
+/* Where the module's own hypercall is: VMMCALL and VMCALL have three bytes. */
+static inline u64 mercury_call_site_of(void)
+{
+	return mercury_vmx ? (u64)mercury_call_site_vmx : (u64)mercury_call_site;
 }
 
 /* The page that lies in both address spaces: the door and its way out. */
