@@ -32,7 +32,7 @@ test_archs = $(if $(filter file,$(origin ARCH)),$(if $(filter bochs,$(ACCEL)),x8
 test_options = $(foreach arch,$(test_archs),--arch '$(arch)') $(call flag,HOST,--host) $(call option,PART,--part) $(call option,MATRIX,--matrix) \
 	$(call option,SUITE,--suite) $(call option,ACCEL,--accel) $(call flag,VERBOSE,--verbose)
 
-.PHONY: help setup setup-build run torture test test-the-tests fuzz check record image deb test-packages debug flash module tool kernel clean
+.PHONY: help setup setup-build run torture test test-the-tests fuzz check bench record image deb test-packages debug flash module tool kernel clean
 
 help:
 	@echo "make run ARCH=x86_64    boot Debian in QEMU, slip Mercury beneath it and out again"
@@ -68,6 +68,8 @@ help:
 	@echo "     TARGET=name SECONDS=20 SEED=1"
 	@echo "make test-the-tests     plants each defect of tests/defects.toml; which tests notice?"
 	@echo "     ONLY=name HOST=1   only these; only those that need no guest"
+	@echo "make bench              what it costs: target/bench/report.md (docs/bench.md)"
+	@echo "     QUICK=1            only what is deterministic and short"
 	@echo "make record             lists what is recorded in docs/results, and makes the docs' tables anew"
 	@echo "     WHAT=figures|fuzz  records it, and makes the docs' tables from it; goes on where it was"
 	@echo "     SEED=1             the first seed, where there are seeds"
@@ -119,6 +121,12 @@ fuzz: setup-build
 test-the-tests:
 	@for arch in $(test_archs); do sh scripts/setup.sh $(if $(call flag,HOST,1),build,all) $$arch || exit; done
 	@$(rig) test-the-tests $(call option,ONLY,--only) $(call flag,HOST,--host)
+
+bench:
+	@began=$$(date +%s); for arch in x86_64 aarch64; do \
+		if [ $$arch = x86_64 ]; then what=$(if $(call flag,QUICK,1),all,bochs); else what=all; fi; \
+		sh scripts/setup.sh $$what $$arch || exit; \
+	done; export MERCURY_BEGAN=$$began; $(rig) bench $(call flag,QUICK,--quick)
 
 record:
 	@$(if $(WHAT),for arch in x86_64 aarch64; do \

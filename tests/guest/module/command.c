@@ -8,6 +8,7 @@
  *   hole CPU ADDRESS STORE	touch one of Mercury's frames in a given way
  *   instruction CPU NAME ...	an instruction of the virtualization extension, what it did
  *   dma legal | rogue ADDRESS	QEMU's edu device, by the DMA API and to a physical address
+ *   cost KIND COUNT		what so many of a kind take, in ticks (cost.c)
  *   hostile CPU SEED COUNT FAULTS	so many acts of a kernel that means harm (hostile.c)
  *
  * x86 (x86/instructions.c, nmi.c, touch.c):
@@ -96,6 +97,7 @@ static int run(const char *line, struct answer *answer)
 	static const struct command common[] = {
 		{ "observer ", command_observer },
 		{ "dma ", command_dma },
+		{ "cost ", command_cost },
 		{ },
 	};
 	const struct command *const lists[] = { common, arch_commands };

@@ -73,6 +73,8 @@ enum Suite {
         #[arg(long)]
         ticks_are_instructions: bool,
     },
+    /// What is compared with another hypervisor, where instructions are counted
+    Bench,
     /// Registers before and after: CPU state and, at the door, task state
     Residue {
         /// How many round trips
@@ -219,6 +221,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Limits {
             ticks_are_instructions,
         } => suite::limits::run(ticks_are_instructions),
+        Suite::Bench => suite::bench::run(),
         Suite::Residue { count } => suite::residue::run(count),
         Suite::Hole => suite::hole::run(),
         Suite::Dma { held_off } => suite::dma::run(held_off),

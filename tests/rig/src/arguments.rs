@@ -36,6 +36,10 @@ pub(crate) enum Task {
     /// Print the rows of tests/matrix.toml, and as JSON the jobs of a continuous
     /// integration as well.
     Matrix(Matrix),
+    /// Measure what Mercury costs, in instructions and memory: target/bench/report.md.
+    /// Ends with 1 if a goal is missed, or a figure is more than a twentieth worse
+    /// than recorded.
+    Bench(Bench),
     /// Run what is recorded in docs/results, and make the docs' tables from it.
     Record(Record),
     /// Build image, module and programs for one kernel, and boot nothing.
@@ -205,6 +209,14 @@ pub(crate) enum HostPart {
     Promtool,
     /// The Debian packages: built twice, before lintian, and their contents.
     Packages,
+}
+
+/// Options of `bench`.
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    /// Only the rows that are deterministic and short.
+    #[arg(long)]
+    pub(crate) quick: bool,
 }
 
 /// Options of `record`.

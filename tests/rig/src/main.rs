@@ -21,6 +21,7 @@
 //! - `launch`: from guest and machine to verdict
 //! - `debug`: gdb on the image
 //! - `run`, `test`: the two ways to use all that
+//! - `bench`: what Mercury costs, in one report
 //! - `record`: results that are kept in docs/results
 //! - `torture`: a run that is shaped like a row of the tests
 //!
@@ -28,6 +29,7 @@
 
 mod arch;
 mod arguments;
+mod bench;
 mod boot;
 mod card;
 mod command;
@@ -73,6 +75,7 @@ fn act(task: Task) -> Result<u8> {
         Task::TestTheTests(arguments) => return defects::test_the_tests(&paths, &arguments),
         Task::Fuzz(arguments) => return fuzz::fuzz(&paths, &arguments),
         Task::Test(arguments) => return test::test(&paths, &arguments),
+        Task::Bench(arguments) => return bench::bench(&paths, &arguments),
         Task::Record(arguments) => return record::record(&paths, &arguments),
         Task::Unsafety => test::print_unsafety(&paths)?,
         Task::Matrix(arguments) => test::print(&paths, &arguments)?,

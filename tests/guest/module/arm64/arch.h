@@ -3,6 +3,7 @@
 #ifndef MERCURY_TEST_ARCH_H
 #define MERCURY_TEST_ARCH_H
 
+#include <linux/arm-smccc.h>
 #include <linux/linkage.h>
 #include <linux/types.h>
 
@@ -24,6 +25,15 @@ u64 call_hypervisor(u64 x0, u64 x1, u64 x2, u64 x3, u64 x4);
 static inline unsigned int id_field(u64 value, unsigned int shift)
 {
 	return value >> shift & 0xf;
+}
+
+/* PSCI_VERSION (DEN0022 5.1.1), by SMC, as where Linux was started at EL2. */
+static inline bool arch_call_firmware(void)
+{
+	struct arm_smccc_res result;
+
+	arm_smccc_smc(0x84000000, 0, 0, 0, 0, 0, 0, 0, &result);
+	return (long)result.a0 > 0;
 }
 
 /* vectors.S: 32 vector registers; with SVE as long as they are. */

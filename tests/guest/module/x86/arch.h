@@ -3,6 +3,8 @@
 #ifndef MERCURY_TEST_ARCH_H
 #define MERCURY_TEST_ARCH_H
 
+#include <linux/types.h>
+
 struct answer;
 
 int command_state(const char *words, struct answer *answer);
@@ -15,5 +17,11 @@ int command_touch(const char *words, struct answer *answer);
 int command_hostile(const char *words, struct answer *answer);
 
 void nmi_stop(void);
+
+/* No firmware is called here. */
+static inline bool arch_call_firmware(void)
+{
+	return false;
+}
 
 #endif

@@ -30,14 +30,22 @@ fn between(before: &[(u32, Exits)], after: &[(u32, Exits)]) -> Vec<Vec<u64>> {
         .collect()
 }
 
-pub(crate) fn run(seconds: u64) -> Result<()> {
-    let device = Device::open()?;
-    expect::attach(&device)?;
+/// Exits while nothing happens, beside those of asking.
+#[derive(Debug)]
+pub(crate) struct Idle {
+    /// That cannot be helped.
+    pub(crate) usual: u64,
+    /// All others.
+    pub(crate) others: u64,
+    cpus: usize,
+}
+
+/// Waits so long on an attached machine.
+pub(crate) fn watch(device: &Device, seconds: u64) -> Result<Idle> {
     let first = exits(&device.status()?);
     let second = exits(&device.status()?);
     sleep(Duration::from_secs(seconds));
     let third = exits(&device.status()?);
-    expect::detach(&device)?;
     let (asking, idle) = (between(&first, &second), between(&second, &third));
     let (mut total, mut usual) = (0, 0);
     for ((cpu, _), (asking, idle)) in first.iter().zip(asking.iter().zip(&idle)) {
@@ -54,10 +62,23 @@ pub(crate) fn run(seconds: u64) -> Result<()> {
             }
         }
     }
+    Ok(Idle {
+        usual,
+        others: total,
+        cpus: first.len(),
+    })
+}
+
+pub(crate) fn run(seconds: u64) -> Result<()> {
+    let device = Device::open()?;
+    expect::attach(&device)?;
+    let idle = watch(&device, seconds)?;
+    expect::detach(&device)?;
+    let (usual, total) = (idle.usual, idle.others);
     ensure!(total == 0, "{total} exits in {seconds} idle seconds");
     println!(
         "idle: {usual} exits that cannot be helped and 0 others on {} CPUs in {seconds} s (those of asking, taken off)",
-        first.len()
+        idle.cpus
     );
     Ok(())
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! The suites, one file each.
 
+pub(crate) mod bench;
 pub(crate) mod death;
 pub(crate) mod demonstrate;
 pub(crate) mod dma;

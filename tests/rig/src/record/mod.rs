@@ -16,14 +16,21 @@
 mod result;
 mod tables;
 
+#[cfg(test)]
+pub(crate) use result::Measured;
+pub(crate) use result::{Figure, Recorded, Trial};
+pub(crate) use tables::grouped;
+
 use crate::arguments;
+use crate::bench;
 use crate::command::{cargo, output, stdout_of};
 use crate::fuzz;
 use crate::paths::Paths;
 use crate::terminal::remark;
 use crate::test::{self, Fate};
 use anyhow::{Context, Result, bail};
-use result::{Figure, Measured, Recorded, Trial};
+#[cfg(not(test))]
+use result::Measured;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
@@ -57,6 +64,13 @@ const RECORDINGS: &[Recording] = &[
         what: "figures",
         about: "what switches, hypercalls and memory cost, in instructions and KiB",
         rows: &["limits", "aarch64-limits-1cpu", "aarch64-limits-2cpu"],
+        seeds: None,
+        measures: PRODUCT,
+    },
+    Recording {
+        what: bench::WHAT,
+        about: bench::ABOUT,
+        rows: bench::ROWS,
         seeds: None,
         measures: PRODUCT,
     },
@@ -119,7 +133,7 @@ pub(crate) fn record(paths: &Paths, arguments: &arguments::Record) -> Result<u8>
         });
         recorded.save(&partial)?;
     }
-    let file = file(paths, recording);
+    let file = file(paths, recording.what);
     recorded.save(&file)?;
     fs::remove_file(&partial).context("removing the partial recording")?;
     tables::write(paths)?;
@@ -154,10 +168,14 @@ fn of_seed(seed: Option<u64>) -> String {
     seed.map_or(String::new(), |seed| format!(", seed {seed}"))
 }
 
-fn file(paths: &Paths, recording: &Recording) -> PathBuf {
-    paths
-        .source("docs/results")
-        .join(format!("{}.json", recording.what))
+fn file(paths: &Paths, what: &str) -> PathBuf {
+    paths.source("docs/results").join(format!("{what}.json"))
+}
+
+/// What was recorded under this name, if anything was.
+pub(crate) fn recorded(paths: &Paths, what: &str) -> Result<Option<Recorded>> {
+    let file = file(paths, what);
+    file.is_file().then(|| Recorded::load(&file)).transpose()
 }
 
 fn partial(paths: &Paths, recording: &Recording) -> PathBuf {
@@ -259,7 +277,7 @@ fn versions(paths: &Paths) -> Result<BTreeMap<String, String>> {
 /// if a table of the docs is not what its recording says.
 pub(crate) fn check(paths: &Paths) -> Result<()> {
     for recording in RECORDINGS {
-        let file = file(paths, recording);
+        let file = file(paths, recording.what);
         if !file.is_file() {
             continue;
         }

@@ -12,55 +12,55 @@ const FIGURE: &str = "figure: ";
 
 /// A recording.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Recorded {
-    pub(super) what: String,
-    pub(super) about: String,
+pub(crate) struct Recorded {
+    pub(crate) what: String,
+    pub(crate) about: String,
     /// The commit that was checked out.
-    pub(super) commit: String,
+    pub(crate) commit: String,
     /// The code that was measured.
-    pub(super) measured: Measured,
+    pub(crate) measured: Measured,
     /// The first seed, where there are any.
-    pub(super) seed: Option<u64>,
+    pub(crate) seed: Option<u64>,
     /// Of what it ran on.
-    pub(super) versions: BTreeMap<String, String>,
+    pub(crate) versions: BTreeMap<String, String>,
     /// Run by run.
-    pub(super) trials: Vec<Trial>,
+    pub(crate) trials: Vec<Trial>,
 }
 
 /// A fingerprint of code.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Measured {
+pub(crate) struct Measured {
     /// A line for each folder: its path and git's name for its contents.
-    pub(super) tree: String,
+    pub(crate) tree: String,
     /// Whether the checkout differed from that.
-    pub(super) changed: bool,
+    pub(crate) changed: bool,
 }
 
 /// One row, run once.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Trial {
-    pub(super) row: String,
-    pub(super) seed: Option<u64>,
+pub(crate) struct Trial {
+    pub(crate) row: String,
+    pub(crate) seed: Option<u64>,
     /// Why it failed, if it did.
-    pub(super) failure: Option<String>,
-    pub(super) figures: Vec<Figure>,
+    pub(crate) failure: Option<String>,
+    pub(crate) figures: Vec<Figure>,
 }
 
 /// One figure, as a guest prints it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-pub(super) struct Figure {
+pub(crate) struct Figure {
     /// Of which backend.
-    pub(super) backend: String,
-    pub(super) name: String,
-    pub(super) unit: String,
-    pub(super) value: u64,
+    pub(crate) backend: String,
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) value: u64,
     /// The most that it may be, where there is a limit.
-    pub(super) limit: Option<u64>,
+    pub(crate) limit: Option<u64>,
 }
 
 impl Figure {
     /// All figures in a guest's output.
-    pub(super) fn all_in(said: &str) -> Result<Vec<Self>> {
+    pub(crate) fn all_in(said: &str) -> Result<Vec<Self>> {
         said.lines()
             .filter_map(|line| line.strip_prefix(FIGURE))
             .map(|text| {
@@ -73,7 +73,7 @@ impl Figure {
 
 impl Measured {
     /// The folders in which the two differ.
-    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+    pub(crate) fn differing(&self, other: &Self) -> Vec<String> {
         let mut paths: Vec<String> = self
             .tree
             .lines()
@@ -89,13 +89,13 @@ impl Measured {
 }
 
 impl Recorded {
-    pub(super) fn load(path: &Path) -> Result<Self> {
+    pub(crate) fn load(path: &Path) -> Result<Self> {
         let text =
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))
     }
 
-    pub(super) fn save(&self, path: &Path) -> Result<()> {
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }

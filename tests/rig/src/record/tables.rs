@@ -162,7 +162,7 @@ fn table(recorded: &Recorded) -> String {
 }
 
 /// 12,345.
-fn grouped(value: u64) -> String {
+pub(crate) fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
