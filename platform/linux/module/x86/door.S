@@ -125,7 +125,8 @@ SYM_CODE_END(mercury_door_freed)
 
 /*
  * A hypercall, by what this machine has; where it is undefined, on at `undefined`.
- * The image answers null hypercalls quickest that come from `site` or `site`_vmx.
+ * The image answers null hypercalls quickest that come from `site` or `site`_vmx:
+ * addresses that are compared, never jumped to, so they need no ENDBR.
  */
 	.macro	hypercall undefined, site
 	cmpb	$0, mercury_vmx(%rip)
@@ -133,12 +134,14 @@ SYM_CODE_END(mercury_door_freed)
 	.ifnb	\site
 	.globl	\site, \site\()_vmx
 \site\():
+	ANNOTATE_NOENDBR
 	.endif
 .Lamd\@:
 	vmmcall
 	jmp	.Lanswered\@
 	.ifnb	\site
 \site\()_vmx:
+	ANNOTATE_NOENDBR
 	.endif
 .Lintel\@:
 	vmcall

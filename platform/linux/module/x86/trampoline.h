@@ -9,9 +9,11 @@
 #include <linux/linkage.h>
 #include <linux/version.h>
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+#include <linux/objtool.h>
 #include <asm/ibt.h>
 #else
 #define ENDBR
+#define ANNOTATE_NOENDBR
 #endif
 #include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
