@@ -22,6 +22,8 @@
 
 use core::hint;
 use core::sync::atomic::AtomicBool;
+use core::sync::atomic::AtomicU32;
+use core::sync::atomic::AtomicU64;
 use core::sync::atomic::Ordering;
 
 use mercury_hal::addr::GuestPhysical;
@@ -49,6 +51,8 @@ use spin::mutex::SpinMutex;
 use spin::mutex::SpinMutexGuard;
 
 use crate::generation::Generation;
+use crate::guard::Store;
+use crate::guard::gather::Gather;
 use crate::lent::Lent;
 use crate::lent::LentTables;
 use crate::phase::Phase;
@@ -57,6 +61,10 @@ use crate::ring::RECORD_WORDS;
 use crate::ring::Ring;
 use crate::stage2::Stage2;
 use crate::stats::ExitCounters;
+
+mod guarded;
+
+use guarded::NO_LEADER;
 
 /// What the logic keeps for one CPU.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,6 +106,11 @@ pub struct Plan {
     pub proof: ProofPages,
     /// CPUs that may ever enter.
     pub cpus: u32,
+    /// How many of the frames, the last ones, are the store; 0: there is none, and no
+    /// checkpoint.
+    pub store_frames: u64,
+    /// First page behind all memory.
+    pub memory_end: u64,
 }
 
 /// Frames that are still free when the preparation is over, so that addresses
@@ -118,6 +131,7 @@ struct Prepared<F, A> {
     plan: Plan,
     map: Stage2<F, LentTables<A>>,
     zeros: HostPhysical,
+    store: Option<Store>,
     on_demand: u64,
     /// Gigabytes of windows that wait until they are touched.
     waiting: u64,
@@ -139,6 +153,16 @@ pub struct Hypervisor<F, A, C> {
     /// Whether null hypercalls go the way of all exits ([`Quick::usual`]): the image
     /// is dead, or exits are recorded.
     usual: AtomicBool,
+    /// Whether there is a store.
+    guarded: AtomicBool,
+    /// All CPUs come out for a roll-back.
+    gather: Gather,
+    /// The CPU that the checkpoint has; [`NO_LEADER`]: there is no checkpoint.
+    leader: AtomicU32,
+    /// What the roll-back was asked with, by whom, and why it was refused.
+    asked: AtomicU64,
+    asker: AtomicU32,
+    refusal: AtomicU32,
     clock: core::marker::PhantomData<fn() -> C>,
 }
 
@@ -169,6 +193,12 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
             dead: AtomicBool::new(false),
             tracing: AtomicBool::new(false),
             usual: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
+            gather: Gather::new(),
+            leader: AtomicU32::new(NO_LEADER),
+            asked: AtomicU64::new(0),
+            asker: AtomicU32::new(0),
+            refusal: AtomicU32::new(0),
             clock: core::marker::PhantomData,
         }
     }
@@ -216,14 +246,22 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         // What an earlier preparation built lies in frames that have gone back
         // to the kernel. If this one fails, nothing may be left of it.
         *self.map_lock()? = None;
-        let tables = LentTables::new(plan.lent, plan.first_free, access);
+        let store = match plan.store_frames {
+            0 => None,
+            frames => Some(Store::new(plan.lent, frames, plan.cpus, plan.memory_end)?),
+        };
+        let end = plan.lent.frames().saturating_sub(plan.store_frames);
+        let tables = LentTables::new(plan.lent, plan.first_free, end, access);
         let mut map = Stage2::new(plan.shape, tables)?;
         let zeros = map.memory_mut().take().ok_or(Error::FramesExhausted)?;
         map.memory_mut().fill(zeros, |_| 0);
+        self.guarded.store(store.is_some(), Ordering::Release);
+        self.leader.store(NO_LEADER, Ordering::Release);
         *self.map_lock()? = Some(Prepared {
             plan,
             map,
             zeros,
+            store,
             on_demand: 0,
             waiting: 0,
         });
@@ -515,6 +553,14 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
         }
     }
 
+    fn guards(&self) -> bool {
+        self.guarded.load(Ordering::Acquire)
+    }
+
+    fn gathers(&self) -> bool {
+        self.gather.is_called()
+    }
+
     fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Acquire)
     }
@@ -587,6 +633,13 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
             ]),
             Request::Detach => {
                 let sealed = self.progress.phase() == Phase::Sealed;
+                // A checkpoint has this CPU as a guest.
+                let _ = self.leader.compare_exchange(
+                    cpu.index,
+                    NO_LEADER,
+                    Ordering::AcqRel,
+                    Ordering::Acquire,
+                );
                 self.progress.left();
                 let event = if sealed { Event::Left } else { Event::Undone };
                 self.record(cpu, event, [0; 5]);
@@ -625,6 +678,24 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
                 Answer::Words([0; 8])
             }
             Request::Cover(address) => self.cover(cpu, GuestPhysical(address)),
+            Request::Mark(_)
+            | Request::Checkpoint
+            | Request::RollBack(_)
+            | Request::Tell(_)
+            | Request::Retell(_)
+            | Request::Guarded
+            | Request::GiveUp
+                if self.guards() =>
+            {
+                Answer::Guard(request)
+            }
+            Request::Mark(_)
+            | Request::Checkpoint
+            | Request::RollBack(_)
+            | Request::Tell(_)
+            | Request::Retell(_)
+            | Request::Guarded
+            | Request::GiveUp => Answer::Failed(Error::StoreTooSmall),
         }
     }
 

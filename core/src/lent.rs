@@ -71,6 +71,22 @@ impl Lent {
         None
     }
 
+    /// The addresses of this frame and all after it.
+    pub fn from(&self, number: u64) -> impl Iterator<Item = HostPhysical> + use<> {
+        let mut left = number;
+        self.blocks.iter().flat_map(move |block| {
+            let skipped = left.min(block.pages);
+            left -= skipped;
+            (skipped..block.pages).map(|page| HostPhysical(block.start + page * PAGE_SIZE))
+        })
+    }
+
+    /// The blocks.
+    #[must_use]
+    pub const fn blocks(&self) -> &'static [Block] {
+        self.blocks
+    }
+
     /// The number of the frame that an address lies in, if it is lent.
     #[must_use]
     pub fn number(&self, address: HostPhysical) -> Option<u64> {
@@ -100,15 +116,17 @@ impl Lent {
 pub struct LentTables<A> {
     lent: Lent,
     next: u64,
+    end: u64,
     access: A,
 }
 
 impl<A: FrameAccess> LentTables<A> {
-    /// All frames from number `first` on.
-    pub const fn new(lent: Lent, first: u64, access: A) -> Self {
+    /// All frames from number `first` on, up to `end`.
+    pub const fn new(lent: Lent, first: u64, end: u64, access: A) -> Self {
         Self {
             lent,
             next: first,
+            end,
             access,
         }
     }
@@ -120,12 +138,15 @@ impl<A: FrameAccess> LentTables<A> {
 
     /// How many are left.
     pub const fn left(&self) -> u64 {
-        self.lent.frames().saturating_sub(self.next)
+        self.end.saturating_sub(self.next)
     }
 }
 
 impl<A: FrameAccess> FrameSource for LentTables<A> {
     fn take(&mut self) -> Option<HostPhysical> {
+        if self.next >= self.end {
+            return None;
+        }
         let frame = self.lent.address(self.next)?;
         self.next += 1;
         Some(frame)
@@ -228,7 +249,7 @@ mod tests {
             }
             fn write(&mut self, _: u64, _: usize, _: u64) {}
         }
-        let mut free = LentTables::new(two_blocks(), 1, Nowhere);
+        let mut free = LentTables::new(two_blocks(), 1, 5, Nowhere);
         assert_eq!(free.left(), 4);
         let taken = [0x9000, 0x1000, 0x2000, 0x3000].map(|_| free.take().unwrap().0);
         assert_eq!(taken, [0x9000, 0x1000, 0x2000, 0x3000]);

@@ -7,7 +7,7 @@
 //!
 //! From bottom to top: [`lent`] numbers the frames that the kernel lent,
 //! [`stage2`] builds the nested map from them, [`ring`] and [`stats`] keep the
-//! log and the counters, [`phase`] says who is in and whether the switch is
+//! log and the counters, [`guard`] keeps a checkpoint, [`phase`] says who is in and whether the switch is
 //! sealed, and [`hypervisor`] is all of it together, the one object that the
 //! exits of every CPU ask.
 #![no_std]
@@ -17,6 +17,7 @@
 extern crate std;
 
 pub mod generation;
+pub mod guard;
 pub mod hypervisor;
 pub mod lent;
 pub mod phase;

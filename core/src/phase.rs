@@ -166,6 +166,12 @@ impl Progress {
         before.map_or(0, |state| inside(state) - 1)
     }
 
+    /// All but one are gone, without having left: the machine was rolled back.
+    pub fn recall(&self) {
+        // It never fails.
+        let _ = self.step(|state| Ok(state & PHASE | ONE_INSIDE));
+    }
+
     /// The commit. `announced` is how many CPUs the module counted online.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ pub const BASE: u64 = 0x4d45_5243_0000_0000;
 /// Words that an answer carries beside its status.
 pub const WORDS: usize = 8;
 
+/// Pages that one page of marks speaks of ([`Request::Mark`]).
+pub const MARKED: u64 = 32768;
+
 /// A request of the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -44,6 +47,37 @@ pub enum Request {
     Cover(u64),
     /// Record each exit in the log, or (0) stop it.
     Trace(u64),
+    /// Which pages a checkpoint is to keep: the page at this guest physical address
+    /// has a bit for each of 32768, the number in its low bits says of which.
+    Mark(u64),
+    /// Keep the marked pages and this CPU. Returns twice: the first word is 0 when the
+    /// checkpoint is taken, and the number of the roll-back when it is rolled back.
+    Checkpoint,
+    /// Go back to the checkpoint, for this [`Cause`] (low byte); the next 32 bits say
+    /// how many bytes of its story were told ([`Self::Tell`]). Comes back only if it
+    /// cannot be done.
+    RollBack(u64),
+    /// A page of the kernel's own story of its end, at this guest physical address;
+    /// the number in its low bits says which.
+    Tell(u64),
+    /// The record of the last roll-back, eight words from this one on.
+    Retell(u64),
+    /// The store and what is in it.
+    Guarded,
+    /// Give the checkpoint up.
+    GiveUp,
+}
+
+/// Why a machine is rolled back. The numbers are those of `enum mercury_cause`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Cause {
+    /// The kernel panicked.
+    Panic = 1,
+    /// Somebody asked for it.
+    Asked = 2,
+    /// The kernel shut itself down: a triple fault.
+    Shutdown = 3,
 }
 
 impl Request {
@@ -71,6 +105,13 @@ impl Request {
             9 => Some(Self::Memory),
             10 => Some(Self::Cover(argument)),
             11 => Some(Self::Trace(argument)),
+            12 => Some(Self::Mark(argument)),
+            13 => Some(Self::Checkpoint),
+            14 => Some(Self::RollBack(argument)),
+            15 => Some(Self::Tell(argument)),
+            16 => Some(Self::Retell(argument)),
+            17 => Some(Self::Guarded),
+            18 => Some(Self::GiveUp),
             _ => None,
         }
     }
@@ -91,6 +132,13 @@ impl Request {
             Self::Memory => 9,
             Self::Cover(_) => 10,
             Self::Trace(_) => 11,
+            Self::Mark(_) => 12,
+            Self::Checkpoint => 13,
+            Self::RollBack(_) => 14,
+            Self::Tell(_) => 15,
+            Self::Retell(_) => 16,
+            Self::Guarded => 17,
+            Self::GiveUp => 18,
         }
     }
 }
@@ -104,6 +152,9 @@ pub enum Answer {
     Failed(Error),
     /// Done, and the CPU must leave: it goes on natively after the call.
     Leave,
+    /// It needs all memory in sight, and perhaps other CPUs: the image carries it out
+    /// when the exit has been taken apart, and answers then.
+    Guard(Request),
 }
 
 impl Answer {
@@ -111,7 +162,7 @@ impl Answer {
     #[must_use]
     pub const fn status(self) -> u64 {
         match self {
-            Self::Words(_) | Self::Leave => BASE,
+            Self::Words(_) | Self::Leave | Self::Guard(_) => BASE,
             Self::Failed(error) => BASE | error as u64,
         }
     }
@@ -136,7 +187,7 @@ mod tests {
         assert_eq!(Request::decode(2, 0), None);
         assert_eq!(Request::decode(BASE | 2, 0), Some(Request::Detach));
         assert_eq!(Request::decode(BASE | 4, 9), Some(Request::Log(9)));
-        assert_eq!(Request::decode(BASE | 12, 0), None);
+        assert_eq!(Request::decode(BASE | 19, 0), None);
         for number in 0..64 {
             if let Some(request) = Request::decode(BASE | number, 1) {
                 assert_eq!(request.number(), number);

@@ -15,11 +15,11 @@
 //! | --- | --- |
 //! | 0 | the image: text, read-only data, data |
 //! | [`CPU_OFFSET`] + n * [`CPU_STRIDE`] | CPU n: [`CPU_PAGES`] pages as in [`CPU_PAGE_SLOTS`], the slots between unmapped (guards) |
-//! | [`FRAME_OFFSET`] + i * 4096 | lent frame i, if it is neither image nor CPU page |
-//! | [`PEEK_OFFSET`] + n * 4096 | CPU n's slot for one look at a guest page |
+//! | [`FRAME_OFFSET`] + i * 4096 | lent frame i, if it is neither image nor CPU page nor the store's |
+//! | [`PEEK_OFFSET`] + n * 4096 | CPU n's slot for one look at a guest page; behind the last CPU's [`SIGHTS`] slots for all memory |
 
 /// Version of everything in this file. The image's header names it.
-pub const DOOR_ABI: u32 = 2;
+pub const DOOR_ABI: u32 = 3;
 /// First bytes of an image: "MERCURY\0".
 pub const IMAGE_MAGIC: u64 = 0x0059_5255_4352_454d;
 
@@ -31,6 +31,9 @@ pub const CPU_STRIDE: u64 = 0x1_0000;
 pub const FRAME_OFFSET: u64 = 0x2000_0000;
 /// From the window's start to the first CPU's peek slot.
 pub const PEEK_OFFSET: u64 = 0x3000_0000;
+
+/// Slots for pages anywhere in memory, behind the CPUs' own.
+pub const SIGHTS: u64 = 2;
 
 /// Frames that a CPU has.
 pub const CPU_PAGES: usize = 8;
@@ -45,7 +48,7 @@ pub const CPU_EXCEPTION_STACK_TOP: u64 = 10 * 4096;
 /// Most CPUs that fit between [`CPU_OFFSET`] and [`FRAME_OFFSET`].
 pub const MAX_CPUS: usize = 4096;
 /// Most blocks in which frames are lent.
-pub const MAX_BLOCKS: usize = 160;
+pub const MAX_BLOCKS: usize = 240;
 
 /// What the module asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,8 +153,8 @@ pub struct Parameters {
     pub huge_leaves: u32,
     /// Levels of the kernel's, the host's and so the nested tables: 4 or 5.
     pub levels: u32,
-    /// 0.
-    pub reserved: u32,
+    /// Frames of [`Self::frame_count`], the last ones, that are the store.
+    pub store_frames: u32,
     /// Guest physical addresses of the proof pages.
     pub proof_pages: [u64; 2],
     /// Frame of the first table that maps the peek slots, 512 CPUs a table;
@@ -159,6 +162,8 @@ pub struct Parameters {
     pub peek_table_frame: u64,
     /// Test build: which restore is left out (a mutant), 0 for none.
     pub mutant: u64,
+    /// First page behind all memory.
+    pub memory_end: u64,
     /// The blocks.
     pub blocks: [Block; MAX_BLOCKS],
 }

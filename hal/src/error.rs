@@ -33,6 +33,14 @@ pub enum Error {
     MapConflict = 11,
     /// The image died, on this CPU or on another: nothing is done any more.
     Died = 12,
+    /// The store is too small for what is to be kept, or there is none.
+    StoreTooSmall = 13,
+    /// There is no checkpoint to go back to.
+    NoCheckpoint = 14,
+    /// What the store holds is not what was put in.
+    StoreDamaged = 15,
+    /// Other CPUs did not come in time.
+    NotGathered = 16,
 }
 
 impl Error {
@@ -50,5 +58,9 @@ impl Error {
         Self::Injected,
         Self::MapConflict,
         Self::Died,
+        Self::StoreTooSmall,
+        Self::NoCheckpoint,
+        Self::StoreDamaged,
+        Self::NotGathered,
     ];
 }

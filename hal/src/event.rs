@@ -112,6 +112,19 @@ events! {
     /// Tracing is on, and a CPU came out of the guest.
     Exit = 50, Detail, "exit: reason {0d}, hypercall {1d} (-1: none)";
 
+    /// A checkpoint was taken.
+    CheckpointTaken = 51, Information, "checkpoint {0d} taken: {1d} pages kept, {2d} frames in the store";
+    /// A checkpoint was refused.
+    CheckpointRefused = 52, Error, "no checkpoint: error {0d}, {1d} pages to keep, room for {2d}";
+    /// A roll-back begins.
+    RollBackBegins = 53, Warning, "roll-back begins: cause {0d}, asked for by cpu {1d}";
+    /// A roll-back was done.
+    RolledBack = 54, Warning, "rolled back, number {0d}: {1d} of {2d} pages had changed, {3d} devices were taken off the memory";
+    /// A roll-back was not possible.
+    RollBackRefused = 55, Error, "no roll-back: error {0d}; the kernel goes on with what it was doing";
+    /// A checkpoint was given up.
+    CheckpointGivenUp = 56, Information, "checkpoint {0d} given up";
+
     /// Module: attach begins.
     AttachBegins = 64, Information, "attach begins: {0d} CPUs online, {1d} possible";
     /// Module: memory lent.

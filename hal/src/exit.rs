@@ -103,6 +103,10 @@ pub trait Policy {
     /// address space, and not one of ours (the guest must not read through us
     /// what it cannot read itself).
     fn may_look(&self, address: GuestPhysical) -> bool;
+    /// Whether there is a store, so that this CPU is to be found wherever it is.
+    fn guards(&self) -> bool;
+    /// Whether all CPUs are to come out, for a roll-back.
+    fn gathers(&self) -> bool;
     /// Answers a hypercall that came from kernel mode.
     fn hypercall(&self, cpu: &mut Self::Cpu, request: Request) -> Answer;
     /// Whether the nested map changed a present translation since this CPU

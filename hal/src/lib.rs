@@ -21,6 +21,7 @@ pub mod event;
 pub mod exit;
 pub mod frames;
 pub mod life;
+pub mod pages;
 pub mod paging;
 pub mod quick;
 pub mod repetition;

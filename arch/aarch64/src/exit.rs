@@ -195,7 +195,8 @@ impl<P: Policy> Exit<'_, P> {
                 }
                 Next::Guest
             }
-            Answer::Failed(_) => Next::Guest,
+            // Nobody asks for the latter: there is no store here.
+            Answer::Failed(_) | Answer::Guard(_) => Next::Guest,
             Answer::Leave => self.leave(0),
         }
     }

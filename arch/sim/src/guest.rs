@@ -212,7 +212,7 @@ impl SimCpu {
                 self.leave();
                 return Outcome::Undefined;
             }
-            Answer::Failed(_) => [0; 8],
+            Answer::Failed(_) | Answer::Guard(_) => [0; 8],
             Answer::Words(words) => words,
         };
         self.back_in(&policy);

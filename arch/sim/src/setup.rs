@@ -84,6 +84,8 @@ impl Setup {
             shape: self.shape,
             proof: self.proof,
             cpus: self.cpus,
+            store_frames: 0,
+            memory_end: 0,
         };
         hypervisor.prepare(plan, Window(memory.clone()))?;
         for (range, is_ram) in &self.ranges {

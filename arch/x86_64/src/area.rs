@@ -6,6 +6,7 @@
 //! preparation is over, so nothing here needs a lock.
 
 use mercury_hal::call::Answer;
+use mercury_hal::call::Request;
 use mercury_hal::door::CPU_STRIDE;
 use mercury_hal::door::Door;
 use mercury_hal::life::LifeWord;
@@ -13,6 +14,7 @@ use mercury_hal::quick::Quick;
 use mercury_hal::repetition::Repetition;
 
 use crate::freed::Freed;
+use crate::nmi;
 use crate::pad::PAD_OFFSET;
 use crate::snapshot::Snapshot;
 use crate::tables;
@@ -27,6 +29,12 @@ pub enum Next {
     Guest,
     /// The CPU leaves, with this for the kernel to find in RAX.
     Leave(u64),
+    /// The image carries this out, and answers ([`Area::answer`]). The guest stands
+    /// behind its hypercall.
+    Guard(Request),
+    /// All CPUs come out for a roll-back: the CPU parks or leads. If nothing comes of
+    /// it, its guest goes on as if it had not come out.
+    Gather,
     /// The image is dead, and the guest is as it was at the exit: the CPU is
     /// freed.
     Dead,
@@ -103,6 +111,8 @@ pub struct Area<L> {
     pub peek_entry: u64,
     /// How far this CPU has come, should the image die on it.
     pub life: LifeWord,
+    /// How far the guest is with an NMI that was intercepted.
+    pub nmi: nmi::Progress,
     /// What it is freed with then.
     pub freed: Freed,
     /// The logic's.
@@ -131,6 +141,7 @@ impl<L> Area<L> {
         self.peek_entry = peek_entry;
         self.repetition = Repetition::default();
         self.quick = Quick::default();
+        self.nmi = nmi::Progress::default();
         self.logic = logic;
     }
 

@@ -143,6 +143,30 @@ pub fn invalidate_page(address: u64) {
     }
 }
 
+/// STGI and CLGI: the moment in which an NMI that was held off is taken (APM 15.17).
+///
+/// # Safety
+/// The image's IDT and GDT are loaded, interrupts are off, SVM is enabled.
+pub unsafe fn let_nmi_in() {
+    // SAFETY: the caller vouches for the tables.
+    unsafe { asm!("stgi", "nop", "nop", "clgi", options(nostack)) };
+}
+
+/// STGI, for good: the CPU leaves the image's side of SVM.
+///
+/// # Safety
+/// As [`let_nmi_in`], and nothing that comes of it is of anybody's concern.
+pub unsafe fn set_global_interrupt_flag() {
+    // SAFETY: the caller vouches for the tables.
+    unsafe { asm!("stgi", "nop", "nop", options(nostack)) };
+}
+
+/// Halts until an NMI, INIT or SMI, with interrupts off.
+pub fn halt() {
+    // SAFETY: halting changes nothing.
+    unsafe { asm!("hlt", options(nostack)) };
+}
+
 /// CPUID: EAX, EBX, ECX, EDX.
 #[must_use]
 pub fn identify(leaf: u32, subleaf: u32) -> [u32; 4] {

@@ -4,7 +4,7 @@
 //!
 //! What VMX and SVM have in common stands at the top level: the snapshot of a
 //! CPU ([`snapshot`]), the segments ([`segment`]), the image's own descriptor
-//! tables ([`tables`]), looking at guest memory ([`guest_memory`]), decoding a
+//! tables ([`tables`]), what a roll-back needs ([`guard`]), looking at guest memory ([`guest_memory`]), decoding a
 //! store to the hole ([`store`]) and carrying it out ([`hole`]), what exits have alike
 //! ([`exit`]) and whether one can be taken back ([`sound`], [`freed`]), the registers in a world
 //! switch (`switch`), and the choice
@@ -25,6 +25,7 @@ pub mod area;
 pub mod exception;
 pub mod exit;
 pub mod freed;
+pub mod guard;
 pub mod guest_memory;
 pub mod hole;
 pub mod instruction;

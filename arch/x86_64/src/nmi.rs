@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
-//! NMIs and machine checks that arrive in the image (VMX only: under SVM they
-//! are held off).
+//! NMIs and machine checks that arrive in the image. Under SVM they are held off, but
+//! for a moment when an intercepted NMI is taken ([`Progress`]).
 //!
 //! They are not ours. Each is counted on the CPU's landing pad ([`crate::pad`])
 //! and handed on. Between the world switch's last look at that count and the
@@ -21,6 +21,38 @@ use crate::exception::Frame;
 use crate::pad::PAD_OFFSET;
 use crate::pad::Pad;
 use crate::vmx::run;
+
+/// How far a guest is with an NMI that SVM intercepted (while there is a store): the
+/// next one waits until its handler's IRET, as the CPU itself would have had it wait
+/// (APM 8.1.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The guest is in its handler.
+    pub handled: bool,
+    /// Another one waits.
+    pub waits: bool,
+}
+
+impl Progress {
+    /// One arrived. Says whether the guest gets it now.
+    pub const fn arrived(&mut self) -> bool {
+        if self.handled {
+            self.waits = true;
+            return false;
+        }
+        self.handled = true;
+        true
+    }
+
+    /// The handler is at its IRET. Says whether the guest gets the one that waited,
+    /// before the IRET: Linux's handler knows that this can be.
+    pub const fn returns(&mut self) -> bool {
+        let next = self.waits;
+        self.handled = next;
+        self.waits = false;
+        next
+    }
+}
 
 /// Vector of the NMI.
 pub const NMI: u64 = 2;
@@ -47,4 +79,20 @@ pub fn arrived(frame: &mut Frame) -> bool {
         frame.rip = look;
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_nmi_waits_for_the_iret_and_more_are_one() {
+        let mut progress = Progress::default();
+        assert!(progress.arrived());
+        assert!(!progress.arrived() && !progress.arrived());
+        assert!(progress.returns(), "the one that waited");
+        assert!(!progress.returns());
+        assert_eq!(progress, Progress::default());
+        assert!(progress.arrived());
+    }
 }

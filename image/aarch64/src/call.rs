@@ -120,6 +120,9 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
     if !known {
         return Err(Error::BadParameters);
     }
+    if parameters.store_frames != 0 {
+        return Err(Error::Unsupported);
+    }
     let [plain, other] = parameters.proof_pages;
     let plan = Plan {
         lent,
@@ -135,6 +138,9 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
             other: GuestPhysical(other),
         },
         cpus,
+        // No backend here takes checkpoints yet.
+        store_frames: 0,
+        memory_end: parameters.memory_end,
     };
     HYPERVISOR.prepare(plan, WINDOW)?;
     VTCR.store(start.vtcr(range), Ordering::Relaxed);

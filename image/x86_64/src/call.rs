@@ -32,6 +32,7 @@ use mercury_x86::vmx::permission as vmx_permission;
 use mercury_x86::window;
 
 use crate::machine;
+use crate::machine::CPUS;
 use crate::machine::HYPERVISOR;
 use crate::machine::MUTANT;
 use crate::machine::REGISTER_MAP;
@@ -126,6 +127,9 @@ fn prepare(parameters_frame: u64, backend: u64) -> Result<(), Error> {
         return Err(Error::BadParameters);
     }
     let vmx = backend == noted::BACKEND_VMX;
+    if vmx && parameters.store_frames != 0 {
+        return Err(Error::Unsupported);
+    }
     let levels = if vmx {
         let capabilities = Capabilities::read().ok_or(Error::Unsupported)?;
         4 + u8::from(capabilities.five_levels() && parameters.levels == 5)
@@ -147,6 +151,8 @@ fn prepare(parameters_frame: u64, backend: u64) -> Result<(), Error> {
             other: GuestPhysical(other),
         },
         cpus,
+        store_frames: u64::from(parameters.store_frames),
+        memory_end: parameters.memory_end,
     };
     // SAFETY: `HYPERVISOR.prepare` refuses while any CPU is in, and until it has
     // been asked nothing of an earlier map is in use.
@@ -166,6 +172,7 @@ fn prepare(parameters_frame: u64, backend: u64) -> Result<(), Error> {
     } else {
         svm_permission::words(write);
     }
+    CPUS.store(cpus, Ordering::Relaxed);
     ROOT_LEVEL.store(levels - 1, Ordering::Relaxed);
     REGISTER_MAP.store(map.0, Ordering::Relaxed);
     MUTANT.store(parameters.mutant, Ordering::Relaxed);

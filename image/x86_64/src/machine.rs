@@ -4,6 +4,7 @@
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::AtomicU8;
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicU64;
 
 use mercury_core::hypervisor::Hypervisor;
@@ -22,6 +23,9 @@ pub(crate) static HYPERVISOR: Machine = Machine::new();
 
 /// Physical address of the map of intercepted registers.
 pub(crate) static REGISTER_MAP: AtomicU64 = AtomicU64::new(0);
+
+/// CPUs that have an area.
+pub(crate) static CPUS: AtomicU32 = AtomicU32::new(0);
 
 /// Level of the nested map's root.
 pub(crate) static ROOT_LEVEL: AtomicU8 = AtomicU8::new(3);

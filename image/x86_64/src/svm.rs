@@ -35,6 +35,7 @@ use crate::call;
 use crate::call::INJECT_DIE;
 use crate::call::INJECT_REFUSE;
 use crate::death;
+use crate::guard;
 use crate::machine::HYPERVISOR;
 use crate::machine::REGISTER_MAP;
 #[cfg(feature = "mutants")]
@@ -127,6 +128,7 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
         nested_root,
         HostPhysical(REGISTER_MAP.load(Ordering::Relaxed)),
         capabilities,
+        HYPERVISOR.guards(),
         area.mutant,
     );
     if inject == INJECT_ASID_0 {
@@ -161,7 +163,7 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
 }
 
 /// This CPU's guest's control block.
-fn guest_block(cpu: u32) -> *mut ControlBlock {
+pub(crate) fn guest_block(cpu: u32) -> *mut ControlBlock {
     (area::address(cpu) + GUEST_BLOCK) as *mut ControlBlock
 }
 
@@ -203,6 +205,8 @@ unsafe fn live(area: *mut Area<Cpu>, capabilities: Capabilities) -> Error {
         provoke::if_asked(block.exit_code == code::VMMCALL, block.rax, &area.registers);
         match exit::handle(area, block, &HYPERVISOR, capabilities) {
             Next::Guest => {}
+            Next::Guard(request) => guard::carry_out(area, block, request),
+            Next::Gather => guard::come_out(area, block),
             Next::Leave(result) => {
                 area.life.set(Life::Leaving);
                 // SAFETY: the guest has just exited.

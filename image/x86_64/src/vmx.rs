@@ -223,7 +223,8 @@ unsafe fn live(area: *mut Area<Cpu>) -> Error {
         #[cfg(feature = "mutants")]
         provoke::if_asked(exit::is_call(), ours.registers.0[0], &ours.registers);
         match exit::handle(ours, &HYPERVISOR) {
-            Next::Guest => {}
+            // There is no store under VMX.
+            Next::Guest | Next::Guard(_) | Next::Gather => {}
             Next::Leave(result) => {
                 ours.life.set(Life::Leaving);
                 // SAFETY: as above.

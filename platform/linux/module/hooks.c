@@ -249,6 +249,9 @@ static void return_after(u64 event)
 
 static int power_callback(struct notifier_block *block, unsigned long event, void *data)
 {
+	/* A checkpoint's own: it wants to be beneath. */
+	if (mercury_resting())
+		return NOTIFY_DONE;
 	switch (event) {
 	case PM_SUSPEND_PREPARE:
 	case PM_HIBERNATION_PREPARE:

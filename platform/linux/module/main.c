@@ -21,6 +21,8 @@
 
 #define MERCURY_VERSION "0.1.0"
 #define MAX_ENTRIES 8192u
+/* Frames of a store: 64 GiB. */
+#define MERCURY_MOST_STORE (64ull << (30 - PAGE_SHIFT))
 
 extern const u8 mercury_image_sha256[32];
 
@@ -315,6 +317,133 @@ static int do_trace(struct file *file, const struct mercury_trace *trace)
 	return 0;
 }
 
+/* ---- checkpoints ---- */
+
+static void guard_status(struct mercury_guard *guard)
+{
+	u64 words[MERCURY_CALL_WORDS] = {};
+
+	mercury_guard_words(words);
+	guard->store_bytes = (u64)mercury_machine.store_frames * PAGE_SIZE;
+	guard->checkpoints = words[0];
+	guard->rolled_back = words[1];
+	guard->kept_pages = words[2];
+	guard->room_pages = words[3];
+	guard->changed_pages = words[4];
+	guard->needed_bytes = mercury_store_needed() * PAGE_SIZE;
+}
+
+/* Takes Mercury away if need be, and puts it back with a store of so many frames. */
+static int attach_with(u64 frames, struct mercury_verdict *refusal)
+{
+	bool was = mercury_machine.stage == MERCURY_STAGE_ATTACHED;
+	int error = was ? mercury_detach(refusal) : 0;
+
+	if (error)
+		return error;
+	mercury_machine.store_frames = frames;
+	error = mercury_attach(0, refusal);
+	if (!error && frames && mercury_guard_begin()) {
+		struct mercury_verdict ignored;
+
+		refuse(refusal, MERCURY_REQUIREMENT_MEMORY, ENOMEM, "room for the kernel's log");
+		error = -ENOMEM;
+		mercury_detach(&ignored);
+	}
+	if (error) {
+		struct mercury_verdict ignored;
+
+		mercury_machine.store_frames = 0;
+		if (was && mercury_machine.stage == MERCURY_STAGE_NATIVE)
+			mercury_attach(0, &ignored);
+	}
+	return error;
+}
+
+static int do_guard(struct mercury_guard *guard)
+{
+	u64 frames = guard->store_bytes / PAGE_SIZE;
+	unsigned int sleep;
+	int error = 0;
+
+	if (guard->action > MERCURY_GUARD_GIVE_UP || frames > MERCURY_MOST_STORE)
+		return -EINVAL;
+	error = take(&guard->refusal, &sleep);
+	if (error)
+		return error;
+	switch (guard->action) {
+	case MERCURY_GUARD_ON:
+		error = attach_with(frames ?: mercury_store_needed(), &guard->refusal);
+		break;
+	case MERCURY_GUARD_OFF:
+		if (mercury_machine.store_frames)
+			error = attach_with(0, &guard->refusal);
+		break;
+	case MERCURY_GUARD_GIVE_UP:
+		mercury_give_up();
+		break;
+	}
+	guard_status(guard);
+	give(sleep);
+	return error;
+}
+
+/*
+ * The machine's lock is not held while it comes to rest: whoever waited for it could
+ * not be frozen. That a switch is under way keeps all others out.
+ */
+static int do_checkpoint(struct mercury_checkpoint *checkpoint)
+{
+	int error;
+
+	if (checkpoint->flags)
+		return -EINVAL;
+	if (!mercury_switching_begin()) {
+		refuse(&checkpoint->refusal, MERCURY_REQUIREMENT_IDLE, EBUSY, "another switch is under way");
+		return -EBUSY;
+	}
+	error = mercury_checkpoint(checkpoint);
+	mercury_switching_end();
+	return error;
+}
+
+static int do_rollback(struct mercury_request *request)
+{
+	unsigned int sleep;
+	int error;
+
+	if (request->flags)
+		return -EINVAL;
+	error = take(&request->refusal, &sleep);
+	if (error)
+		return error;
+	error = mercury_rollback(&request->refusal);
+	give(sleep);
+	return error;
+}
+
+static int do_retell(const struct mercury_retell *retell)
+{
+	u64 words[MERCURY_CALL_WORDS];
+	u32 done;
+	int error = 0;
+
+	if (retell->from % MERCURY_CALL_WORDS || retell->capacity % MERCURY_CALL_WORDS ||
+	    retell->capacity > MAX_ENTRIES)
+		return -EINVAL;
+	if (mercury_is_switching())
+		return -EBUSY;
+	mutex_lock(&mercury_machine.lock);
+	for (done = 0; done < retell->capacity && !error; done += MERCURY_CALL_WORDS) {
+		error = mercury_retell(retell->from + done, words);
+		if (!error && copy_to_user(u64_to_user_ptr(retell->words) + done * sizeof(u64), words,
+					   sizeof(words)))
+			error = -EFAULT;
+	}
+	mutex_unlock(&mercury_machine.lock);
+	return error;
+}
+
 static int dispatch(struct file *file, unsigned int command, union mercury_any_request *request)
 {
 	switch (command) {
@@ -329,6 +458,10 @@ static int dispatch(struct file *file, unsigned int command, union mercury_any_r
 	case MERCURY_IOC_SAMPLES: return do_samples(&request->samples);
 	case MERCURY_IOC_PROVE: return do_prove(&request->proof);
 	case MERCURY_IOC_NULL_CALLS: return do_null_calls(&request->null_calls);
+	case MERCURY_IOC_GUARD: return do_guard(&request->guard);
+	case MERCURY_IOC_CHECKPOINT: return do_checkpoint(&request->checkpoint);
+	case MERCURY_IOC_ROLLBACK: return do_rollback(&request->request);
+	case MERCURY_IOC_RETELL: return do_retell(&request->retell);
 	case MERCURY_IOC_TRACE: return do_trace(file, &request->trace);
 	}
 	return -ENOTTY;

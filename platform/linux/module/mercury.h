@@ -12,6 +12,7 @@
  *   hooks.c    hot-plug, suspend, reboot, the rope
  *   report.c   status, log, samples, proofs
  *   trace.c    exits in the log, while somebody wants them
+ *   guard.c    checkpoint and roll-back
  *   testing.c  builds for tests: failures and defects on purpose
  *
  * and in a folder for each architecture, x86 and arm64:
@@ -20,6 +21,7 @@
  *   rules.h    what a CPU must be (preflight.h)
  *   cpu.c      what a CPU is, and what is noted of it at the door
  *   door.S     the door itself, and hypercalls
+ *   resting.h  what a checkpoint asks of it
  *
  * and for Intel VMX:
  *
@@ -149,6 +151,7 @@ struct mercury_machine {
 	struct mercury_door **doors;	/* by CPU, kernel virtual */
 	unsigned int cpus;
 	unsigned int image_frames, table_frames;
+	unsigned int store_frames;	/* the last of those that are lent; 0: no checkpoints */
 	u64 address_bits, huge_leaves;	/* that the nested map was built for */
 	u64 kept_bytes;		/* of the image's file, from its first acceptance on */
 	unsigned int changed_registers;	/* test build: mercury_call_guarded */
@@ -203,6 +206,19 @@ struct file;
 void mercury_trace_want(struct file *file, bool wanted);	/* the machine's lock is held */
 void mercury_trace_forget(struct file *file);	/* it is being closed */
 void mercury_trace_begin(void);		/* after an attach; the lock is held */
+
+/* ---- guard.c ---- */
+bool mercury_resting(void);		/* a checkpoint's own suspend is under way */
+u64 mercury_memory_end(void);
+u64 mercury_pages_used(void);
+u64 mercury_store_needed(void);		/* frames, for a checkpoint now */
+void mercury_give_up(void);
+bool mercury_guard_words(u64 words[MERCURY_CALL_WORDS]);
+int mercury_checkpoint(struct mercury_checkpoint *checkpoint);
+int mercury_rollback(struct mercury_verdict *refusal);
+int mercury_retell(u64 from, u64 words[MERCURY_CALL_WORDS]);
+int mercury_guard_begin(void);
+void mercury_guard_end(void);
 
 /* Event codes of the module (hal/src/event.rs). */
 enum {

@@ -52,7 +52,11 @@ enum mercury_requirement {
 	MERCURY_REQUIREMENT_UNINTERRUPTED = 20,	/* no signal before the seal */
 	MERCURY_REQUIREMENT_SEAL = 21,		/* the isolation was sealed */
 	MERCURY_REQUIREMENT_SUPPORTED = 22,	/* this CPU vendor, paging mode etc. is one we know */
-	MERCURY_REQUIREMENT_COUNT = 23,
+	/* checkpoints */
+	MERCURY_REQUIREMENT_GUARDED = 23,	/* there is a store */
+	MERCURY_REQUIREMENT_QUIET = 24,		/* Linux came to rest: every process, every device */
+	MERCURY_REQUIREMENT_CHECKPOINT = 25,	/* the image took it, or went back; read = its error code */
+	MERCURY_REQUIREMENT_COUNT = 26,
 };
 
 enum mercury_outcome {
@@ -280,6 +284,56 @@ struct mercury_trace {
 	__u32 exits;		/* in: 1 record them until this descriptor is closed, 0 do not */
 };
 
+/* ---- MERCURY_IOC_GUARD: the store in which a checkpoint is kept ----
+ * It is lent together with all else, so switching it on or off takes Mercury away for
+ * a moment and puts it back.
+ */
+enum mercury_guard_action {
+	MERCURY_GUARD_STATUS = 0,
+	MERCURY_GUARD_ON = 1,
+	MERCURY_GUARD_OFF = 2,
+	MERCURY_GUARD_GIVE_UP = 3,	/* the checkpoint, not the store */
+};
+struct mercury_guard {
+	__u32 abi;
+	__u32 action;		/* in: enum mercury_guard_action */
+	__u64 store_bytes;	/* in: how large (0: as large as is needed now); out: how large it is, 0: none */
+	__u64 needed_bytes;	/* out: what a checkpoint would need now */
+	__u64 room_pages;	/* out: how many pages can be kept */
+	__u64 kept_pages;	/* out: of the checkpoint that exists; 0: there is none */
+	__u64 checkpoints;	/* out: taken so far */
+	__u64 rolled_back;	/* out: how often; grows with each roll-back, which user space cannot forget */
+	__u64 changed_pages;	/* out: that the last roll-back put back */
+	struct mercury_verdict refusal; /* out: valid when the ioctl fails */
+};
+
+/* ---- MERCURY_IOC_CHECKPOINT: returns once more after each roll-back ---- */
+struct mercury_checkpoint {
+	__u32 abi;
+	__u32 flags;		/* 0 */
+	__u64 rolled_back;	/* out: 0: taken; otherwise the number of the roll-back that led here */
+	__u64 number;		/* out: which checkpoint */
+	__u64 kept;		/* out: pages */
+	struct mercury_verdict refusal; /* out: valid when the ioctl fails */
+};
+
+/* ---- MERCURY_IOC_ROLLBACK: takes a mercury_request; comes back only if it fails ---- */
+
+/* Why a machine was rolled back. */
+enum mercury_cause {
+	MERCURY_CAUSE_PANIC = 1,
+	MERCURY_CAUSE_ASKED = 2,
+	MERCURY_CAUSE_SHUTDOWN = 3,	/* triple fault */
+};
+
+/* ---- MERCURY_IOC_RETELL: the record of the last roll-back (core/src/guard/record.rs) ---- */
+struct mercury_retell {
+	__u32 abi;
+	__u32 capacity;		/* in: words, a multiple of 8 */
+	__u64 from;		/* in: first word, a multiple of 8 */
+	__u64 words;		/* in: user pointer to __u64[capacity]; behind the end all is 0 */
+};
+
 #define MERCURY_IOC_INFO    _IOWR('m', 0x00, struct mercury_info)
 #define MERCURY_IOC_CHECK   _IOWR('m', 0x01, struct mercury_check)
 #define MERCURY_IOC_ATTACH  _IOWR('m', 0x02, struct mercury_attach)
@@ -292,5 +346,9 @@ struct mercury_trace {
 #define MERCURY_IOC_PROVE   _IOWR('m', 0x09, struct mercury_proof)
 #define MERCURY_IOC_NULL_CALLS _IOWR('m', 0x0a, struct mercury_null_calls)
 #define MERCURY_IOC_TRACE   _IOWR('m', 0x10, struct mercury_trace)
+#define MERCURY_IOC_GUARD   _IOWR('m', 0x11, struct mercury_guard)
+#define MERCURY_IOC_CHECKPOINT _IOWR('m', 0x12, struct mercury_checkpoint)
+#define MERCURY_IOC_ROLLBACK _IOWR('m', 0x13, struct mercury_request)
+#define MERCURY_IOC_RETELL  _IOWR('m', 0x14, struct mercury_retell)
 
 #endif

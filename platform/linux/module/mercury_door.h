@@ -8,7 +8,7 @@
 #ifndef MERCURY_DOOR_H
 #define MERCURY_DOOR_H
 
-#define MERCURY_DOOR_ABI 2
+#define MERCURY_DOOR_ABI 3
 #define MERCURY_IMAGE_MAGIC 0x005952554352454d
 
 /* Where the window begins, the backends, and what is noted of a CPU on its
@@ -19,13 +19,14 @@
 #define MERCURY_CPU_STRIDE 0x10000
 #define MERCURY_FRAME_OFFSET 0x20000000
 #define MERCURY_PEEK_OFFSET 0x30000000
+#define MERCURY_SIGHTS 2
 #define MERCURY_CPU_BASE (MERCURY_IMAGE_BASE + MERCURY_CPU_OFFSET)
 #define MERCURY_FRAME_BASE (MERCURY_IMAGE_BASE + MERCURY_FRAME_OFFSET)
 #define MERCURY_PEEK_BASE (MERCURY_IMAGE_BASE + MERCURY_PEEK_OFFSET)
 #define MERCURY_CPU_PAGES 8
 #define MERCURY_CPU_PAGE_SLOTS { 0, 1, 2, 3, 5, 6, 7, 9 }
 #define MERCURY_MAX_CPUS 4096
-#define MERCURY_MAX_BLOCKS 160
+#define MERCURY_MAX_BLOCKS 240
 
 #define MERCURY_OPERATION_PREPARE 0
 #define MERCURY_OPERATION_MAP 1
@@ -46,7 +47,17 @@
 #define MERCURY_CALL_MEMORY 9
 #define MERCURY_CALL_COVER 10
 #define MERCURY_CALL_TRACE 11
+#define MERCURY_CALL_MARK 12
+#define MERCURY_CALL_CHECKPOINT 13
+#define MERCURY_CALL_ROLL_BACK 14
+#define MERCURY_CALL_TELL 15
+#define MERCURY_CALL_RETELL 16
+#define MERCURY_CALL_GUARDED 17
+#define MERCURY_CALL_GIVE_UP 18
 #define MERCURY_CALL_WORDS 8
+
+/* Pages that one page of marks speaks of. */
+#define MERCURY_MARKED 32768
 
 /* Errors of the image that the module acts upon (hal/src/error.rs). */
 #define MERCURY_ERROR_FRAMES_EXHAUSTED 3
@@ -54,6 +65,7 @@
 #define MERCURY_ERROR_EXTENSION_TAKEN 6
 #define MERCURY_ERROR_INJECTED 10
 #define MERCURY_ERROR_DIED 12
+#define MERCURY_ERROR_STORE_TOO_SMALL 13
 
 /* Injections into MERCURY_OPERATION_ENTER, test builds only. */
 #define MERCURY_INJECT_REFUSE 1		/* the image refuses */
@@ -99,10 +111,11 @@ struct mercury_parameters {
 	__u32 frame_count;
 	__u32 huge_leaves;
 	__u32 levels;
-	__u32 reserved;
+	__u32 store_frames;
 	__u64 proof_pages[2];
 	__u64 peek_table_frame;
 	__u64 mutant;
+	__u64 memory_end;
 	struct mercury_block blocks[MERCURY_MAX_BLOCKS];
 };
 

@@ -25,6 +25,9 @@ union mercury_any_request {
 	struct mercury_proof proof;
 	struct mercury_null_calls null_calls;
 	struct mercury_trace trace;
+	struct mercury_guard guard;
+	struct mercury_checkpoint checkpoint;
+	struct mercury_retell retell;
 };
 
 /* Whether as many bytes as the number names fit into `most`, and are enough to

@@ -134,7 +134,7 @@ static int build_tables(struct preparation *preparation)
 	if (error)
 		return error;
 	/* The peek tables first, so that they follow each other. */
-	for (cpu = 0; cpu < machine.cpus; cpu += 512) {
+	for (cpu = 0; cpu < machine.cpus + MERCURY_SIGHTS; cpu += 512) {
 		error |= mercury_tables_leaf(&tables, MERCURY_PEEK_BASE + (u64)cpu * PAGE_SIZE, &frame);
 		if (!cpu)
 			preparation->peek_frame = frame;
@@ -142,7 +142,8 @@ static int build_tables(struct preparation *preparation)
 	error |= map_image(preparation, &tables);
 	for (cpu = 0; cpu < machine.cpus; cpu++)
 		error |= map_cpu(preparation, &tables, cpu);
-	for (frame = preparation->first_table; frame < machine.lent.frames; frame++)
+	/* The image reaches the store through its slots for all memory. */
+	for (frame = preparation->first_table; frame < machine.lent.frames - machine.store_frames; frame++)
 		error |= mercury_tables_map(&tables, MERCURY_FRAME_BASE + (u64)frame * PAGE_SIZE,
 					    frame_physical(frame), MERCURY_MAP_WRITE);
 	shared = mercury_shared_page(entry_physical(preparation), &physical);
@@ -170,6 +171,8 @@ static void fill_parameters(struct preparation *preparation)
 	parameters->proof_pages[1] = virt_to_phys(machine.lent.proof + PAGE_SIZE);
 	parameters->peek_table_frame = preparation->peek_frame;
 	parameters->mutant = mercury_mutant();
+	parameters->store_frames = machine.store_frames;
+	parameters->memory_end = machine.store_frames ? mercury_memory_end() : 0;
 	for (block = 0; block < machine.lent.block_count && left; block++) {
 		unsigned int pages = min(machine.lent.blocks[block].pages, left);
 
@@ -250,10 +253,11 @@ static int prepare_with(struct preparation *preparation, unsigned int free, u64 
 	preparation->first_table = fixed;
 	preparation->parameters_frame = fixed + estimate;
 	preparation->first_free = fixed + estimate + 1;
-	error = mercury_lend(&machine.lent, preparation->first_free + free);
+	error = mercury_lend(&machine.lent, preparation->first_free + free + machine.store_frames);
 	if (error)
 		return refuse(preparation, MERCURY_REQUIREMENT_MEMORY, ENOMEM,
-			      (preparation->first_free + free) * PAGE_SIZE, "bytes asked of the kernel");
+			      (preparation->first_free + free + (u64)machine.store_frames) * PAGE_SIZE,
+			      "bytes asked of the kernel");
 	error = build_tables(preparation);
 	if (error)
 		return refuse(preparation, MERCURY_REQUIREMENT_PREPARE, ENOSPC, machine.table_frames,
@@ -303,7 +307,8 @@ static int common_facts(struct preparation *preparation)
 /* From nothing to parked. */
 static int prepare(struct preparation *preparation)
 {
-	unsigned int free = 32;
+	/* Each 2 MiB of the store are a table of the nested map. */
+	unsigned int free = 32 + machine.store_frames / 256;
 	u64 image_error = 0;
 	int error;
 
@@ -560,9 +565,11 @@ u64 mercury_leave_here(void)
 /* Gives everything back. Every CPU is native. */
 static void take_down(void)
 {
+	mercury_guard_end();
 	mercury_hooks_clear();
 	mercury_drain_log();
 	release();
+	machine.store_frames = 0;
 	machine.stage = MERCURY_STAGE_NATIVE;
 }
 

@@ -5,7 +5,7 @@ use arbitrary::Unstructured;
 use mercury_hal::call::{BASE, Request};
 
 /// How many requests there are.
-const REQUESTS: u64 = 12;
+const REQUESTS: u64 = 19;
 
 pub(crate) fn run(bytes: &[u8]) {
     let mut input = Unstructured::new(bytes);

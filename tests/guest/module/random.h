@@ -47,7 +47,7 @@ static inline u64 random_word(struct random *random)
 #define HOSTILE_CALL_DETACH (HOSTILE_CALL_BASE | 2)
 /* Proof pages are themselves again. */
 #define HOSTILE_CALL_RESTORE (HOSTILE_CALL_BASE | 7)
-#define HOSTILE_CALL_LAST (HOSTILE_CALL_BASE | 11)
+#define HOSTILE_CALL_LAST (HOSTILE_CALL_BASE | 18)
 
 /* A hypercall's number: half of them Mercury's own or nearly. */
 static inline u64 random_call(struct random *random)

@@ -86,7 +86,8 @@ fn rust_facts() -> Facts {
         host_control4);
     layout!(facts, Parameters, "mercury_parameters",
         abi block_count cpus_possible address_bits image_frames first_free frame_count
-        huge_leaves levels reserved proof_pages peek_table_frame mutant blocks);
+        huge_leaves levels store_frames proof_pages peek_table_frame mutant memory_end
+        blocks);
     assembler!(facts, 0, Door, own host_root host_entry);
     assembler!(facts, offset_of!(Door, noted), Noted, stack_pointer instruction_pointer flags root
         control4 extended_features gdtr idtr host_control4);
@@ -108,6 +109,8 @@ fn rust_facts() -> Facts {
         ("BACKEND_VMX", noted::BACKEND_VMX),
         ("CALL_BASE", call::BASE),
         ("CALL_WORDS", call::WORDS as u64),
+        ("MARKED", call::MARKED),
+        ("SIGHTS", door::SIGHTS),
     ];
     for (name, number) in numbers {
         facts.insert(format!("MERCURY_{name}"), number);
@@ -289,7 +292,7 @@ fn a_changed_header_is_noticed() {
         ),
         (
             "blocks",
-            "MERCURY_MAX_BLOCKS 160",
+            "MERCURY_MAX_BLOCKS 240",
             "MERCURY_MAX_BLOCKS 161",
             "sizeof mercury_parameters",
         ),

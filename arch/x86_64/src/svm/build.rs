@@ -30,9 +30,14 @@ pub fn build(
     nested_root: HostPhysical,
     register_map: HostPhysical,
     capabilities: Capabilities,
+    guards: bool,
     mutant: u64,
 ) {
     block.intercept_events = intercept::INVLPGA | intercept::REGISTERS | intercept::SHUTDOWN;
+    if guards {
+        // A roll-back finds this CPU whatever it does.
+        block.intercept_events |= intercept::NMI;
+    }
     block.intercept_svm = intercept::SVM;
     block.register_map = register_map.0;
     block.tsc_offset = if mutant::active(mutant, Mutant::TimeStampOffset) {

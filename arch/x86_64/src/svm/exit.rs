@@ -17,12 +17,14 @@
 
 use mercury_hal::addr::GuestPhysical;
 use mercury_hal::call::Answer;
+use mercury_hal::call::Cause;
 use mercury_hal::call::Request;
 use mercury_hal::event::Event;
 use mercury_hal::exit::Policy;
 use mercury_hal::exit::Reason;
 use mercury_hal::exit::Touch;
 use mercury_hal::repetition;
+use mercury_hal::repetition::Repetition;
 
 use super::capabilities::Capabilities;
 use super::permission;
@@ -31,6 +33,7 @@ use super::vmcb::ControlBlock;
 use super::vmcb::code;
 use super::vmcb::event;
 use super::vmcb::flush;
+use super::vmcb::intercept;
 use crate::area::Area;
 use crate::area::register;
 use crate::exception;
@@ -150,7 +153,12 @@ impl<P: Policy> Exit<'_, P> {
             code::REGISTER if self.block.exit_info1 & 1 != 0 => self.register_write(),
             code::REGISTER => self.register_read(),
             code::NESTED_FAULT => self.nested(),
+            code::NMI => self.non_maskable(),
+            code::IRET => self.interrupt_return(),
             code::VMRUN..=code::SKINIT | code::INVLPGA => self.virtualization(self.block.exit_code),
+            code::SHUTDOWN if self.policy.guards() => {
+                Next::Guard(Request::RollBack(Cause::Shutdown as u64))
+            }
             code::SHUTDOWN => self.shutdown(),
             // The guest's state cannot be entered again, and it was entered
             // before: nothing is left but what a bare CPU would do.
@@ -200,6 +208,7 @@ impl<P: Policy> Exit<'_, P> {
         match answer {
             Answer::Leave => Next::Leave(answer.status()),
             Answer::Failed(_) | Answer::Words(_) => Next::Guest,
+            Answer::Guard(request) => Next::Guard(request),
         }
     }
 
@@ -307,6 +316,44 @@ impl<P: Policy> Exit<'_, P> {
             Touch::Read
         };
         self.nested_fault(address, touch)
+    }
+
+    /// An NMI, intercepted while there is a store. It is still pending: taken here, and
+    /// handed on, unless it is a knock.
+    fn non_maskable(&mut self) -> Next {
+        // SAFETY: this is the image, whose tables are loaded, with interrupts off.
+        unsafe { instruction::let_nmi_in() };
+        if self.policy.gathers() {
+            return Next::Gather;
+        }
+        self.count(Reason::Interrupt);
+        if !self.settle() {
+            return Next::Dead;
+        }
+        if self.area.nmi.arrived() {
+            self.deliver_nmi();
+        }
+        Next::Guest
+    }
+
+    fn deliver_nmi(&mut self) {
+        self.block.event_injection = event::NMI_NOW;
+        self.block.intercept_events |= intercept::IRET;
+    }
+
+    /// The end of the guest's NMI handler; the IRET has not been carried out.
+    fn interrupt_return(&mut self) -> Next {
+        self.count(Reason::Interrupt);
+        if !self.settle() {
+            return Next::Dead;
+        }
+        self.block.intercept_events &= !intercept::IRET;
+        if self.area.nmi.returns() {
+            self.deliver_nmi();
+        }
+        // It stands where it stood, and that is no standstill.
+        self.area.repetition = Repetition::default();
+        Next::Guest
     }
 
     fn shutdown(&mut self) -> ! {

@@ -164,6 +164,10 @@ impl ControlBlock {
 /// Bits of [`ControlBlock::intercept_events`] and
 /// [`ControlBlock::intercept_svm`] that we set.
 pub mod intercept {
+    /// NMI.
+    pub const NMI: u32 = 1 << 1;
+    /// IRET.
+    pub const IRET: u32 = 1 << 20;
     /// INVLPGA.
     pub const INVLPGA: u32 = 1 << 26;
     /// RDMSR and WRMSR by the map, and all that the map does not cover.
@@ -188,6 +192,8 @@ pub mod flush {
 pub mod event {
     const KIND: u64 = 7 << 8;
     const NMI: u64 = 2 << 8;
+    /// An NMI.
+    pub const NMI_NOW: u64 = 2 | NMI | VALID;
     const EXCEPTION: u64 = 3 << 8;
     const ERROR_CODE: u64 = 1 << 11;
     /// Something is to be delivered.
@@ -227,6 +233,10 @@ pub mod event {
 
 /// Exit codes (APM appendix C).
 pub mod code {
+    /// NMI.
+    pub const NMI: u64 = 0x61;
+    /// IRET.
+    pub const IRET: u64 = 0x74;
     /// INVLPGA.
     pub const INVLPGA: u64 = 0x7a;
     /// RDMSR or WRMSR; `exit_info1` 1: write.

@@ -48,6 +48,21 @@ pub(crate) const fn of(requirement: Requirement) -> Advice {
 /// What is the same everywhere.
 const fn of_all(requirement: Requirement) -> Sentences {
     match requirement {
+        Requirement::Guarded => (
+            "there is a store in which a checkpoint can be kept",
+            "there is no store",
+            "Make one: `mercury guard on`.",
+        ),
+        Requirement::Quiet => (
+            "Linux came to rest: every process frozen, every device suspended",
+            "Linux did not come to rest (error {read})",
+            "See dmesg for the process or device that refused, and try again.",
+        ),
+        Requirement::Checkpoint => (
+            "the hypervisor took the checkpoint, or went back to it",
+            "the hypervisor did not ({code})",
+            "See `mercury guard status` for the size that is needed, and `mercury log`.",
+        ),
         Requirement::None => (
             "nothing is required",
             "no reason was given",

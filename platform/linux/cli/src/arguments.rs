@@ -53,6 +53,15 @@ pub(crate) enum Command {
     },
     /// Say what `status` says in Prometheus' text format.
     Metrics(Metrics),
+    /// Have a store in which a checkpoint of the running Linux can be kept.
+    #[command(subcommand)]
+    Guard(Guard),
+    /// Take a checkpoint of the running Linux; says so once more after each roll-back to it.
+    Checkpoint(Checkpoint),
+    /// Go back to the checkpoint: everything since is lost.
+    Rollback(Rollback),
+    /// Tell of the last roll-back: why, every CPU's registers, the kernel's log of its end.
+    Postmortem(Postmortem),
     /// Show what the switches cost, in ticks of the time-stamp counter.
     Samples(Samples),
 }
@@ -113,6 +122,60 @@ pub(crate) enum Expectation {
     Guest,
     /// It is not.
     Native,
+}
+
+/// `guard`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Guard {
+    /// Make a store; Mercury is taken away for a moment and put back with it.
+    On {
+        /// How large (64M, 2G); otherwise what a checkpoint needs now, and an eighth more.
+        #[arg(long, value_name = "SIZE", value_parser = size)]
+        store: Option<u64>,
+    },
+    /// Give the store and the checkpoint in it back; Mercury stays attached.
+    Off,
+    /// Show the store, the checkpoint in it, and which disks would not be rolled back.
+    Status,
+    /// Give the checkpoint up and keep the store.
+    GiveUp,
+}
+
+/// `checkpoint`
+#[derive(Args, Debug)]
+pub(crate) struct Checkpoint {
+    /// Although disks that are open for writing are not rolled back: data on them may be lost.
+    #[arg(long)]
+    pub(crate) i_accept_disk_mismatch: bool,
+}
+
+/// `rollback`
+#[derive(Args, Debug)]
+pub(crate) struct Rollback {
+    /// Yes, everything since the checkpoint may be lost.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// `postmortem`
+#[derive(Args, Debug)]
+pub(crate) struct Postmortem {}
+
+/// A size in bytes: a number with K, M or G.
+fn size(text: &str) -> Result<u64, String> {
+    let (number, unit) = match text.char_indices().last() {
+        Some((at, 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'G')) => (&text[..at], 1 << 30),
+        _ => (text, 1),
+    };
+    let bytes = number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(unit));
+    bytes
+        .filter(|bytes| (1 << 20..=64 << 30).contains(bytes))
+        .ok_or_else(|| format!("{text} is not a size from 1M to 64G (like 256M)"))
 }
 
 /// `top`
@@ -207,6 +270,15 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units_and_limits() {
+        assert_eq!(size("256M"), Ok(256 << 20));
+        assert_eq!(size("2G"), Ok(2 << 30));
+        for wrong in ["", "M", "0", "100", "65G", "1T", "-1M", "99999999999999G"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod attach;
 mod check;
 #[cfg(feature = "packaging")]
 mod files;
+mod guard;
 mod leave;
 mod log;
 mod metrics;
@@ -34,6 +35,10 @@ pub(crate) fn run(command: &Command, output: Output) -> anyhow::Result<Exit> {
         Command::PackageFiles { folder } => files::run(folder),
         Command::Trace(trace) => trace::run(trace, output),
         Command::Metrics(options) => metrics::run(options, output),
+        Command::Guard(options) => guard::guard(options, output),
+        Command::Checkpoint(options) => guard::checkpoint(options, output),
+        Command::Rollback(options) => guard::rollback(options, output),
+        Command::Postmortem(options) => guard::postmortem(options, output),
         Command::Samples(options) => samples::run(options, output),
     }
 }

@@ -28,6 +28,10 @@ const fn words(error: Error) -> &'static str {
         Error::Injected => "a failure planted by a test",
         Error::MapConflict => "the nested map holds a frame in an unexpected way",
         Error::Died => "the hypervisor died; its log says of what",
+        Error::StoreTooSmall => "the store is too small, or there is none",
+        Error::NoCheckpoint => "there is no checkpoint",
+        Error::StoreDamaged => "what the store holds is not what was put in",
+        Error::NotGathered => "other CPUs did not come in time",
     }
 }
 

@@ -12,6 +12,7 @@ mod advice;
 mod arguments;
 mod command;
 mod devices;
+mod disks;
 mod duration;
 mod errno;
 mod exit;

@@ -158,11 +158,28 @@ structures! {
     Trace = "mercury_trace" {
         abi: u32, exits: u32,
     }
+    /// The store, and what is in it.
+    Guard = "mercury_guard" {
+        abi: u32, action: u32, store_bytes: u64, needed_bytes: u64, room_pages: u64,
+        kept_pages: u64, checkpoints: u64, rolled_back: u64, changed_pages: u64,
+        refusal: Verdict,
+    }
+    /// Take a checkpoint.
+    Checkpoint = "mercury_checkpoint" {
+        abi: u32, flags: u32, rolled_back: u64, number: u64, kept: u64, refusal: Verdict,
+    }
+    /// The record of the last roll-back.
+    Retell = "mercury_retell" {
+        abi: u32, capacity: u32, from: u64, words: u64,
+    }
     /// What an exit costs.
     NullCalls = "mercury_null_calls" {
         abi: u32, cpu: u32, count: u32, answered: u32, ticks: u64,
     }
 }
+
+/// An entry of what is read from the record of a roll-back.
+pub type Word = u64;
 
 /// The number of an `ioctl`, tied to the type of its argument.
 #[derive(Debug)]
@@ -234,6 +251,14 @@ numbers! {
     NULL_CALLS: NullCalls = 0x0a, "MERCURY_IOC_NULL_CALLS";
     /// Records exits.
     TRACE: Trace = 0x10, "MERCURY_IOC_TRACE";
+    /// The store: how it stands, on, off.
+    GUARD: Guard = 0x11, "MERCURY_IOC_GUARD";
+    /// Takes a checkpoint; returns again after a roll-back.
+    CHECKPOINT: Checkpoint = 0x12, "MERCURY_IOC_CHECKPOINT";
+    /// Goes back to it.
+    ROLLBACK: Request = 0x13, "MERCURY_IOC_ROLLBACK";
+    /// Reads the record of the last roll-back.
+    RETELL: Retell = 0x14, "MERCURY_IOC_RETELL";
 }
 
 /// Every enumerator and constant beside its name in C.

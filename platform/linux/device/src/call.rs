@@ -37,7 +37,9 @@ macro_rules! plain {
         })*
     };
 }
-plain!(Info, Attach, Request, Proof, NullCalls, Trace);
+plain!(
+    Info, Attach, Request, Proof, NullCalls, Trace, Guard, Checkpoint
+);
 
 macro_rules! list {
     ($($type:ident of $entry:ident: $capacity:ident, $address:ident;)*) => {
@@ -57,6 +59,7 @@ list! {
     Frames of FrameRange: capacity, ranges;
     Log of Record: capacity, records;
     Samples of Sample: capacity, samples;
+    Retell of Word: capacity, words;
 }
 
 /// Makes a call whose argument stands for itself.

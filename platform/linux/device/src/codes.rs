@@ -106,6 +106,12 @@ codes! {
         Seal = 21, "seal", "SEAL";
         /// CPU vendor, paging mode and so on are ones we know.
         Supported = 22, "supported", "SUPPORTED";
+        /// There is a store.
+        Guarded = 23, "guarded", "GUARDED";
+        /// Linux came to rest.
+        Quiet = 24, "quiet", "QUIET";
+        /// The image took the checkpoint, or went back to it.
+        Checkpoint = 25, "checkpoint", "CHECKPOINT";
     }
 
     /// What became of a requirement.
@@ -170,6 +176,28 @@ codes! {
         Other = 11, "other", "OTHER";
     }
 
+    /// What is to be done about the store.
+    GuardAction ("MERCURY_GUARD_") {
+        /// Nothing: how it stands.
+        Status = 0, "status", "STATUS";
+        /// There is to be one.
+        On = 1, "on", "ON";
+        /// There is to be none.
+        Off = 2, "off", "OFF";
+        /// The checkpoint is given up, the store stays.
+        GiveUp = 3, "give-up", "GIVE_UP";
+    }
+
+    /// Why a machine was rolled back.
+    Cause ("MERCURY_CAUSE_") {
+        /// The kernel panicked.
+        Panic = 1, "panic", "PANIC";
+        /// Somebody asked for it.
+        Asked = 2, "asked", "ASKED";
+        /// A triple fault.
+        Shutdown = 3, "shutdown", "SHUTDOWN";
+    }
+
     /// Which step a sample measured.
     SampleKind ("MERCURY_SAMPLE_") {
         /// IRQs off to IRQs on, one CPU, going in.
@@ -198,7 +226,14 @@ impl Requirement {
     pub const fn only_by_trying(self) -> bool {
         matches!(
             self,
-            Self::Prepare | Self::Entry | Self::Arrival | Self::Uninterrupted | Self::Seal
+            Self::Prepare
+                | Self::Entry
+                | Self::Arrival
+                | Self::Uninterrupted
+                | Self::Seal
+                | Self::Guarded
+                | Self::Quiet
+                | Self::Checkpoint
         )
     }
 }

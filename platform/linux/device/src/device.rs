@@ -3,8 +3,9 @@
 
 use crate::abi::{self, Zero};
 use crate::call;
-use crate::codes::{Outcome, Requirement};
+use crate::codes::{GuardAction, Outcome, Requirement};
 use crate::error::{Error, Refusal};
+use crate::guard::{Checkpoint, Guard, Postmortem};
 use crate::log::Record;
 use crate::proof::{NullCalls, Proof};
 use crate::sample::Sample;
@@ -275,6 +276,72 @@ impl Device {
         raw.exits = wanted.into();
         call::plain(&self.file, abi::TRACE, &mut raw)
             .map_err(|source| self.explain("trace", source, None))
+    }
+
+    /// Does something about the store, and says how it stands then. Switching it on or off
+    /// takes Mercury away for a moment. `store` is its size in bytes, 0: as it takes.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], with the machine as it was.
+    pub fn guard(&self, action: GuardAction, store: u64) -> Result<Guard, Error> {
+        let mut raw = abi::Guard::ZERO;
+        raw.action = action.code();
+        raw.store_bytes = store;
+        call::plain(&self.file, abi::GUARD, &mut raw)
+            .map_err(|source| self.explain("guard", source, Some(&raw.refusal)))?;
+        Ok(Guard {
+            store: raw.store_bytes,
+            needed: raw.needed_bytes,
+            room: raw.room_pages,
+            kept: raw.kept_pages,
+            checkpoints: raw.checkpoints,
+            rolled_back: raw.rolled_back,
+            changed: raw.changed_pages,
+        })
+    }
+
+    /// Takes a checkpoint. Returns once more after each roll-back to it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`]; there is no checkpoint then.
+    pub fn checkpoint(&self) -> Result<Checkpoint, Error> {
+        let mut raw = abi::Checkpoint::ZERO;
+        call::plain(&self.file, abi::CHECKPOINT, &mut raw)
+            .map_err(|source| self.explain("checkpoint", source, Some(&raw.refusal)))?;
+        Ok(Checkpoint {
+            rolled_back: raw.rolled_back,
+            number: raw.number,
+            kept: raw.kept,
+        })
+    }
+
+    /// Goes back to the checkpoint; comes back only if it cannot.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn rollback(&self) -> Result<(), Error> {
+        let mut raw = abi::Request::ZERO;
+        call::plain(&self.file, abi::ROLLBACK, &mut raw)
+            .map_err(|source| self.explain("rollback", source, Some(&raw.refusal)))
+    }
+
+    /// What is known of the last roll-back; nothing if there was none.
+    ///
+    /// # Errors
+    /// When the call fails: without a store there is nobody to ask.
+    pub fn postmortem(&self) -> Result<Option<Postmortem>, Error> {
+        Postmortem::read(|from, count| {
+            let mut words = Vec::new();
+            while words.len() < count {
+                let mut raw = abi::Retell::ZERO;
+                raw.from = from + words.len() as u64;
+                let mut room = vec![0; (count - words.len()).min(4096)];
+                call::list(&self.file, abi::RETELL, &mut raw, &mut room)
+                    .map_err(|source| self.explain("postmortem", source, None))?;
+                words.extend(room);
+            }
+            Ok(words)
+        })
     }
 
     /// Makes a call that fills a list, with ever more room until it fits.

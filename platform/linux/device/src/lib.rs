@@ -28,15 +28,19 @@ mod call;
 mod codes;
 mod device;
 mod error;
+mod guard;
 mod log;
 mod proof;
 mod sample;
 mod status;
 mod verdict;
 
-pub use codes::{CpuState, ExitReason, Origin, Outcome, Requirement, SampleKind, State};
+pub use codes::{
+    Cause, CpuState, ExitReason, GuardAction, Origin, Outcome, Requirement, SampleKind, State,
+};
 pub use device::{AttachOptions, Batch, Device, FrameRange, Info};
 pub use error::{Error, Refusal};
+pub use guard::{Checkpoint, CrashedCpu, Guard, Postmortem};
 pub use log::{Record, sentence};
 pub use mercury_hal::event::{Event, Level};
 pub use proof::{NullCalls, Proof, ProofVerdict};

@@ -92,7 +92,12 @@ fn live_with(free: u64, shape: Shape) -> usize {
     let mut setup = Setup::small(1).with_free_frames(free);
     setup.shape = shape;
     let memory: Arc<Memory> = setup.memory().unwrap();
-    let tables = LentTables::new(memory.lent(), setup.first_free, Window(memory.clone()));
+    let tables = LentTables::new(
+        memory.lent(),
+        setup.first_free,
+        memory.lent().frames(),
+        Window(memory.clone()),
+    );
     let mut map = match Map::new(shape, tables) {
         Ok(map) => map,
         Err(error) => {

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+//! What a roll-back needs of an x86 machine: all memory in sight ([`sight`]), the local
+//! interrupt controller that wakes and stops CPUs ([`local_apic`]), and devices that no
+//! longer write to memory ([`pci`]).
+
+pub mod local_apic;
+pub mod pci;
+pub mod sight;
