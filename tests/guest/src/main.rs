@@ -139,6 +139,15 @@ enum Suite {
         #[arg(long, default_value_t = 5)]
         count: u64,
     },
+    /// Checkpoints, crashes on purpose, and back
+    Survive {
+        /// How many checkpoints
+        #[arg(long, default_value_t = 5)]
+        fresh: u64,
+        /// How many roll-backs to the first of them
+        #[arg(long, default_value_t = 3)]
+        same: u64,
+    },
     /// Mercury broken on purpose: a check must fail for each mutant
     Mutants {
         /// Only these
@@ -240,6 +249,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Nmi { count, inside, .. } => suite::nmi::run(count, inside),
         Suite::Hotplug => suite::hotplug::run(),
         Suite::SleepRace { count } => suite::sleep_race::run(count),
+        Suite::Survive { fresh, same } => suite::survive::run(fresh, same),
         Suite::Mutants { only, brief } => suite::mutants::run(&only, brief),
         Suite::HotAdd { mib, too_much } => suite::hot_add::run(mib, too_much),
         Suite::Tool => suite::tool::run(),

@@ -26,5 +26,6 @@ pub(crate) mod refusals;
 pub(crate) mod residue;
 pub(crate) mod roundtrips;
 pub(crate) mod sleep_race;
+pub(crate) mod survive;
 pub(crate) mod tool;
 pub(crate) mod trace;
