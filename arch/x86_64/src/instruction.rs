@@ -161,6 +161,41 @@ pub unsafe fn set_global_interrupt_flag() {
     unsafe { asm!("stgi", "nop", "nop", options(nostack)) };
 }
 
+/// CLGI: back on the image's side.
+///
+/// # Safety
+/// SVM is enabled.
+pub unsafe fn clear_global_interrupt_flag() {
+    // SAFETY: the caller vouches for SVM.
+    unsafe { asm!("clgi", options(nostack)) };
+}
+
+/// STI and CLI: the moment in which one interrupt is taken. The IDT of
+/// [`crate::exception`] has no gate for it, so it raises #GP (APM 8.2.14), and the
+/// exception table says where to go on: all that has become of it is that it is in
+/// service now.
+///
+/// # Safety
+/// The exception table is in force, and interrupts are not held off by other means.
+pub unsafe fn let_interrupt_in() {
+    // SAFETY: the caller vouches for the table, which names each place at which the
+    // interrupt may be taken.
+    unsafe {
+        asm!(
+            "sti",
+            "2: nop",
+            "3: nop",
+            "4: cli",
+            ".pushsection .exception_table, \"a\"",
+            ".quad 2b, 4b",
+            ".quad 3b, 4b",
+            ".quad 4b, 4b",
+            ".popsection",
+            options(nostack)
+        );
+    }
+}
+
 /// Halts until an NMI, INIT or SMI, with interrupts off.
 pub fn halt() {
     // SAFETY: halting changes nothing.

@@ -25,6 +25,8 @@ pub const EFER_SVME: u64 = 1 << 12;
 
 /// RFLAGS.DF: string instructions go downwards.
 pub const RFLAGS_DF: u64 = 1 << 10;
+/// RFLAGS.IF: interrupts are taken.
+pub const RFLAGS_IF: u64 = 1 << 9;
 
 /// Host physical address of the host save area (APM 15.30.4).
 pub const MSR_VM_HSAVE_PA: u32 = 0xc001_0117;

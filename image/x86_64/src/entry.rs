@@ -17,6 +17,7 @@ use mercury_x86::exception::Frame;
 use mercury_x86::exception::VECTORS;
 use mercury_x86::instruction;
 use mercury_x86::nmi;
+use mercury_x86::registers;
 use mercury_x86::tables;
 
 use crate::death;
@@ -69,6 +70,8 @@ extern "C" fn mercury_exception(frame: &mut Frame) {
     }
     if let Some(continuation) = exception::continuation(frame.rip) {
         frame.rip = continuation;
+        // Interrupts were on only for the moment that is over.
+        frame.rest[1] &= !registers::RFLAGS_IF;
         return;
     }
     let address = instruction::read_cr2();

@@ -214,7 +214,12 @@ fn lead(area: &mut Area<Cpu>, block: &mut ControlBlock) -> Result<(), Error> {
         wait(|| HYPERVISOR.alone())?;
         local_apic::switch_others_off(sight);
         let ([first, second], number) = HYPERVISOR.go_back(&area.logic, sight, devices)?;
-        local_apic::end_interrupts(sight);
+        // SAFETY: this is the image; NMIs are counted and of no concern.
+        unsafe { instruction::set_global_interrupt_flag() };
+        // SAFETY: the image's tables are loaded, and its interrupt flag is clear.
+        unsafe { local_apic::end_interrupts(sight) };
+        // SAFETY: SVM is enabled on a CPU that has a guest.
+        unsafe { instruction::clear_global_interrupt_flag() };
         for (index, word) in words(block).iter_mut().enumerate() {
             *word = sight.read(first, index);
         }

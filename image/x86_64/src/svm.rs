@@ -17,6 +17,7 @@ use mercury_x86::area::Next;
 use mercury_x86::area::Registers;
 use mercury_x86::guest_memory::PeekSlot;
 use mercury_x86::instruction;
+use mercury_x86::nmi;
 use mercury_x86::registers;
 use mercury_x86::segment::SegmentState;
 use mercury_x86::sound;
@@ -135,6 +136,8 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<Capabilities, Error> {
         block.asid = 0;
     }
     area.registers = Registers::default();
+    // Whatever handler its last guest was in, this one is in none.
+    area.nmi = nmi::Progress::default();
     // SAFETY: SVM is enabled, so the register exists.
     area.save_area_found = unsafe { instruction::read_msr(registers::MSR_VM_HSAVE_PA) };
     if capabilities.tsc_ratio() {

@@ -22,6 +22,7 @@
 #include <linux/kmsg_dump.h>
 #include <linux/mm.h>
 #include <linux/panic_notifier.h>
+#include <linux/poison.h>
 #include <linux/slab.h>
 #include <linux/suspend.h>
 
@@ -130,6 +131,32 @@ static void mark_used(struct rest *rest, u64 first)
 	}
 }
 
+/*
+ * After a roll-back a page that was free at the checkpoint holds whatever it came to
+ * hold. A kernel that clears or poisons pages when it frees them relies on it that they
+ * still are when it hands them out.
+ */
+static void refill_free(const struct rest *rest)
+{
+	int filling = page_poisoning_enabled_static() ? PAGE_POISON : 0;
+	unsigned int range;
+	u64 page;
+
+	if (!want_init_on_free() && !page_poisoning_enabled_static())
+		return;
+	for (range = 0; range < rest->range_count; range++)
+		for (page = rest->ranges[range].first; page < rest->ranges[range].end;) {
+			struct page *what = pfn_to_online_page(page);
+			u64 pages = 1;
+
+			if (what && PageBuddy(what)) {
+				pages <<= min_t(unsigned long, page_private(what), 20);
+				memset(page_address(what), filling, pages * PAGE_SIZE);
+			}
+			page += pages;
+		}
+}
+
 /* A crash kernel waits in memory that is not this kernel's. */
 static int leave_out(struct resource *resource, void *argument)
 {
@@ -233,6 +260,8 @@ static int enter(suspend_state_t state)
 	}
 	if (mercury_succeeded(rest->status))
 		rest->status = mercury_call(MERCURY_CALL_BASE | MERCURY_CALL_CHECKPOINT, 0, rest->words);
+	if (mercury_succeeded(rest->status) && rest->words[0])
+		refill_free(rest);
 	mercury_registers_end();
 	return mercury_succeeded(rest->status) ? 0 : -EIO;
 }

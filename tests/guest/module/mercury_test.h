@@ -40,11 +40,21 @@ int command_observer(const char *words, struct answer *answer);
 void observer_stop(void);
 int command_dma(const char *words, struct answer *answer);
 int command_cost(const char *words, struct answer *answer);
+int command_crash(const char *words, struct answer *answer);
+
+/* What a panic on purpose says. */
+#define CRASH_TEXT "mercury_test: a crash on purpose"
+
+/* That CPU, or if it is this one, another. */
+int another_cpu(int cpu);
 
 /* ---- each architecture's ---- */
 
 /* Ends with one that has no name. */
 extern const struct command arch_commands[];
+
+/* Ways to crash that only it has; -EINVAL: none of that name. */
+int arch_crash(const char *way, int cpu);
 
 /* Undone at unload. */
 void arch_stop(void);

@@ -147,6 +147,9 @@ enum Suite {
         /// How many roll-backs to the first of them
         #[arg(long, default_value_t = 3)]
         same: u64,
+        /// How the machine comes to its end, one after another and again
+        #[arg(long, value_delimiter = ',')]
+        ways: Vec<suite::survive::Way>,
     },
     /// Mercury broken on purpose: a check must fail for each mutant
     Mutants {
@@ -249,7 +252,7 @@ fn run(suite: Suite) -> Result<()> {
         Suite::Nmi { count, inside, .. } => suite::nmi::run(count, inside),
         Suite::Hotplug => suite::hotplug::run(),
         Suite::SleepRace { count } => suite::sleep_race::run(count),
-        Suite::Survive { fresh, same } => suite::survive::run(fresh, same),
+        Suite::Survive { fresh, same, ways } => suite::survive::run(fresh, same, &ways),
         Suite::Mutants { only, brief } => suite::mutants::run(&only, brief),
         Suite::HotAdd { mib, too_much } => suite::hot_add::run(mib, too_much),
         Suite::Tool => suite::tool::run(),

@@ -21,7 +21,11 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 /// First of the x2APIC's registers; the offset in the page is 16 times the number.
 const EXTENDED_BASE: u32 = 0x800;
 const END_OF_INTERRUPT: u64 = 0xb0;
+const SPURIOUS: u64 = 0xf0;
+/// Spurious-interrupt vector register: the APIC is enabled.
+const ENABLED: u32 = 1 << 8;
 const IN_SERVICE: u64 = 0x100;
+const REQUESTED: u64 = 0x200;
 const COMMAND: u64 = 0x300;
 /// Command: it has not been delivered yet (xAPIC only).
 const PENDING: u32 = 1 << 12;
@@ -74,13 +78,35 @@ pub fn switch_others_off(sight: &mut Sight) {
     command(sight, INIT);
 }
 
-/// Ends every interrupt that this CPU was handling; whoever handled it is gone.
-pub fn end_interrupts(sight: &mut Sight) {
-    // There are no more vectors than that.
-    for _ in 0..256 {
-        if (0..8).all(|word| read(sight, IN_SERVICE + 16 * word) == 0) {
+/// Whether one of the 256 bits from this register on is set.
+fn any(sight: &mut Sight, first: u64) -> bool {
+    (0..8).any(|word| read(sight, first + 16 * word) != 0)
+}
+
+/// Ends every interrupt that this CPU was handling, and takes and ends those that wait:
+/// whoever handled or expected them is gone. One that stays would be handled by the
+/// checkpoint's kernel, and among them may be the request to stop for good.
+///
+/// # Safety
+/// The exception table is in force, and interrupts are held off by RFLAGS alone.
+pub unsafe fn end_interrupts(sight: &mut Sight) {
+    /// There are no more vectors than that.
+    const VECTORS: u32 = 256;
+    let spurious = read(sight, SPURIOUS);
+    // A CPU that was stopped has switched it off, and it keeps what waits.
+    write(sight, SPURIOUS, spurious | ENABLED);
+    for _ in 0..VECTORS {
+        for _ in 0..VECTORS {
+            if !any(sight, IN_SERVICE) {
+                break;
+            }
+            write(sight, END_OF_INTERRUPT, 0);
+        }
+        if !any(sight, REQUESTED) {
             break;
         }
-        write(sight, END_OF_INTERRUPT, 0);
+        // SAFETY: as the caller says.
+        unsafe { instruction::let_interrupt_in() };
     }
+    write(sight, SPURIOUS, spurious);
 }

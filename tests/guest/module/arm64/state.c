@@ -177,6 +177,12 @@ int command_state(const char *words, struct answer *answer)
 	return 0;
 }
 
+/* None that only it has. */
+int arch_crash(const char *way, int cpu)
+{
+	return -EINVAL;
+}
+
 const struct command arch_commands[] = {
 	{ "state ", command_state },
 	{ "el2 ", command_el2 },

@@ -9,19 +9,84 @@
 use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
 use crate::machine;
+use crate::probe::Probe;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Cause, Device, GuardAction, ProofVerdict};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-/// What the kernel says of a crash that was asked for.
-const CRASH: &str = "sysrq triggered crash";
+/// How a machine comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// SysRq c: a panic in a process
+    Sysrq,
+    /// `mercury rollback`
+    Asked,
+    /// A store to nowhere, in a process
+    Oops,
+    /// A panic in an interrupt handler
+    Irq,
+    /// A panic in a tasklet
+    Softirq,
+    /// A panic while another CPU spins with its interrupts off
+    IrqsOff,
+    /// A panic in an NMI handler
+    Nmi,
+    /// A panic while another CPU does not come back from an NMI
+    StuckInNmi,
+    /// A triple fault
+    Triple,
+}
+
+impl Way {
+    fn cause(self) -> Cause {
+        match self {
+            Self::Asked => Cause::Asked,
+            Self::Triple => Cause::Shutdown,
+            _ => Cause::Panic,
+        }
+    }
+
+    /// What the kernel's log says of it.
+    fn story(self) -> Option<&'static str> {
+        match self {
+            Self::Sysrq => Some("sysrq triggered crash"),
+            Self::Oops => Some("NULL pointer dereference"),
+            Self::Asked | Self::Triple => None,
+            _ => Some("mercury_test: a crash on purpose"),
+        }
+    }
+
+    fn go(self, device: &Device, cpu: u32) -> Result<()> {
+        let name = match self {
+            Self::Sysrq => return machine::write("/proc/sysrq-trigger", "c"),
+            Self::Asked => return Ok(device.rollback()?),
+            Self::Oops => "oops",
+            Self::Irq => "irq",
+            Self::Softirq => "softirq",
+            Self::IrqsOff => "irqs-off",
+            Self::Nmi => "nmi",
+            Self::StuckInNmi => "stuck-in-nmi",
+            Self::Triple => "triple",
+        };
+        Probe::load()?.say(&format!("crash {name} {cpu}"))?;
+        // A tasklet may run a moment later.
+        std::thread::sleep(Duration::from_secs(5));
+        Ok(())
+    }
+}
+
+/// Of a row that names none.
+const WAYS: [Way; 3] = [Way::Sysrq, Way::Asked, Way::Sysrq];
 /// Workers that a sleep does not disturb.
 const WORKERS: [&str; 4] = ["churn-a", "churn-b", "registers", "pipes"];
 const FOLDER: &str = "/tmp/survive";
 /// Words of memory that are written between checkpoint and crash.
 const WORDS: usize = 1 << 20;
+/// Words that are free at the checkpoint, and then used and freed again.
+const FREED_WORDS: usize = 8 << 20;
 
 /// Memory and files as they are at a checkpoint.
 struct State {
@@ -45,6 +110,9 @@ impl State {
         for word in &mut self.memory {
             *word = word.wrapping_mul(3);
         }
+        // Free memory has other contents afterwards, and a kernel that clears pages when
+        // it frees them does not look again.
+        drop(vec![!0u64; FREED_WORDS]);
         for number in 0..10 {
             fs::remove_file(file(number))?;
         }
@@ -62,6 +130,11 @@ impl State {
             .zip(0u64..)
             .filter(|(word, index)| **word != index ^ self.seed);
         ensure!(wrong.count() == 0, "memory is not the checkpoint's");
+        let fresh = vec![0u64; FREED_WORDS];
+        ensure!(
+            std::hint::black_box(&fresh).iter().all(|word| *word == 0),
+            "new memory has old contents"
+        );
         for number in 0..20 {
             let found = fs::read(file(number)).with_context(|| format!("file {number}"))?;
             ensure!(
@@ -124,7 +197,7 @@ fn still_whole(
 }
 
 /// The story of the last crash.
-fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
+fn told(device: &Device, number: u64, way: Way, cpus: usize) -> Result<()> {
     let record = device
         .postmortem()?
         .context("there is no record of the roll-back")?;
@@ -133,6 +206,7 @@ fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
         "the record is of roll-back {} where {number} was",
         record.number
     );
+    let cause = way.cause();
     ensure!(
         record.cause == cause,
         "the cause is {} where {cause} was",
@@ -156,39 +230,29 @@ fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
             cpu.cpu
         );
     }
-    if cause == Cause::Panic {
+    if let Some(story) = way.story() {
         ensure!(
-            record.story.contains(CRASH),
-            "the story does not tell of the crash:\n{}",
+            record.story.contains(story),
+            "the story does not tell of '{story}':\n{}",
             record.story
         );
     }
     Ok(())
 }
 
-/// How the `number`-th crash comes about, from a CPU that changes.
-fn crash(device: &Device, number: u64, cpus: &[u32]) -> Result<()> {
+/// The `number`-th crash, from 1, on a CPU that changes.
+fn crash(device: &Device, number: u64, way: Way, cpus: &[u32]) -> Result<()> {
     let cpu = cpus[number as usize % cpus.len()];
     machine::pin(cpu)?;
-    if by(number) == Cause::Asked {
-        device.rollback()?;
-    } else {
-        machine::write("/proc/sysrq-trigger", "c")?;
-    }
-    bail!("crash {number} on CPU {cpu} came back")
+    way.go(device, cpu)?;
+    bail!("crash {number} ({way:?}) on CPU {cpu} came back")
 }
 
-/// Every third is asked for.
-fn by(number: u64) -> Cause {
-    if number % 3 == 2 {
-        Cause::Asked
-    } else {
-        Cause::Panic
-    }
-}
-
-pub(crate) fn run(fresh: u64, same: u64) -> Result<()> {
+pub(crate) fn run(fresh: u64, same: u64, ways: &[Way]) -> Result<()> {
     let device = Device::open()?;
+    let ways = if ways.is_empty() { &WAYS } else { ways };
+    let way = |number: u64| ways[(number as usize + ways.len() - 1) % ways.len()];
+    machine::write("/proc/sys/kernel/panic_on_oops", "1")?;
     if device.info()?.backend != "svm" {
         return skip("this backend takes no checkpoints yet");
     }
@@ -239,13 +303,14 @@ pub(crate) fn run(fresh: u64, same: u64) -> Result<()> {
         );
         let number = taken.rolled_back.max(crashes);
         if number > crashes {
-            told(&device, number, by(number), cpus.len())?;
+            told(&device, number, way(number), cpus.len())
+                .with_context(|| format!("{:?}", way(number)))?;
         }
         // To the first checkpoint several times, to the others once.
         let wanted = crashes + if checkpoint == 1 { same } else { 1 };
         if number < wanted {
             state.go_on()?;
-            crash(&device, number + 1, &cpus)?;
+            crash(&device, number + 1, way(number + 1), &cpus)?;
         }
         crashes = number;
         if let Some((bytes, path)) = &bytes {

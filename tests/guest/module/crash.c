@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The end of the kernel, from where it may come: `crash WAY CPU`.
+ *
+ *   oops			a store to nowhere, in this process
+ *   irq			a panic in an interrupt handler
+ *   softirq		a panic in a tasklet
+ *   irqs-off		a panic here, while that CPU spins with its IRQs off
+ *
+ * and what an architecture adds (arch_crash).
+ */
+#include <linux/errno.h>
+#include <linux/interrupt.h>
+#include <linux/irqflags.h>
+#include <linux/kernel.h>
+#include <linux/panic.h>
+#include <linux/smp.h>
+#include <linux/string.h>
+
+#include "mercury_test.h"
+
+static void die(struct tasklet_struct *unused)
+{
+	panic(CRASH_TEXT);
+}
+static DECLARE_TASKLET(deadly, die);
+
+static void die_in_interrupt(void *unused)
+{
+	panic(CRASH_TEXT);
+}
+
+static void die_soon(void *unused)
+{
+	tasklet_schedule(&deadly);
+}
+
+static void spin(void *spinning)
+{
+	WRITE_ONCE(*(bool *)spinning, true);
+	for (;;)
+		cpu_relax();
+}
+
+/* That CPU, or if it is this one, another. */
+int another_cpu(int cpu)
+{
+	if (cpu != raw_smp_processor_id())
+		return cpu;
+	return cpumask_any_but(cpu_online_mask, cpu);
+}
+
+int command_crash(const char *words, struct answer *answer)
+{
+	static bool spinning;
+	char way[16];
+	int cpu;
+
+	if (sscanf(words, "%15s %d", way, &cpu) != 2 || cpu < 0 || cpu >= nr_cpu_ids || !cpu_online(cpu))
+		return -EINVAL;
+	if (!strcmp(way, "oops")) {
+		/* Hidden from the compiler, which would make it a trap. */
+		int *nowhere = RELOC_HIDE((int *)NULL, 16);
+
+		WRITE_ONCE(*nowhere, 0);
+		return 0;
+	}
+	if (!strcmp(way, "irq"))
+		return on_cpu(cpu, die_in_interrupt, NULL);
+	if (!strcmp(way, "softirq"))
+		return on_cpu(cpu, die_soon, NULL);
+	if (!strcmp(way, "irqs-off")) {
+		preempt_disable();
+		smp_call_function_single(another_cpu(cpu), spin, &spinning, 0);
+		while (!READ_ONCE(spinning))
+			cpu_relax();
+		panic(CRASH_TEXT);
+	}
+	return arch_crash(way, cpu);
+}
