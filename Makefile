@@ -22,7 +22,7 @@ said_arch = $(if $(and $(BOARD),$(filter file,$(origin ARCH))),,--arch '$(ARCH)'
 run_options = $(said_arch) $(call option,BOARD,--board) $(call flag,CARD,--card) $(call option,MACHINE,--machine) $(call option,GIC,--gic) \
 	$(call flag,NOVHEFIX,--no-vhe-fix) $(call option,SMP,--smp) $(call option,MEM,--memory) \
 	$(call option,CPU,--cpu) $(call option,KERNEL,--kernel) $(call option,WITH,--with) \
-	$(call option,SCRIPT,--script) $(call flag,INTERACTIVE,--interactive) \
+	$(call option,SCRIPT,--script) $(call option,DEMO,--demo) $(call flag,INTERACTIVE,--interactive) \
 	$(call option,ACCEL,--accel) $(call flag,ICOUNT,--icount) $(call option,APPEND,--append) \
 	$(call flag,BARE,--bare) --flavour '$(FLAVOUR)'
 
@@ -46,6 +46,7 @@ help:
 	@echo "     NOVHEFIX=1         let Linux keep EL2 on an ARM CPU with VHE"
 	@echo "     KERNEL=package     any Debian kernel package (linux-image-rt-amd64, ...), or backports"
 	@echo "     SCRIPT=file        run this in the guest instead of the demonstration"
+	@echo "     DEMO=survive       the kernel crashes on purpose, and the machine goes on"
 	@echo "     WITH=folder        what the guest finds at /with"
 	@echo "     INTERACTIVE=1      a shell in the guest"
 	@echo "     ACCEL=tcg|kvm|bochs  QEMU's emulation, the host's nested KVM, or Bochs (Intel VMX)"

@@ -6,7 +6,7 @@ use crate::arch::Arch;
 use crate::boot::Accel;
 use crate::guest::Need;
 use crate::product::Flavour;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
 /// Builds Mercury, boots guests in QEMU, and judges what happened in them.
@@ -93,6 +93,13 @@ pub(crate) struct Shape {
     pub(crate) flavour: Flavour,
 }
 
+/// A demonstration beyond the usual one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Demo {
+    /// The kernel crashes on purpose, and the machine goes on.
+    Survive,
+}
+
 /// Options of `run`.
 #[derive(Debug, Args)]
 pub(crate) struct Run {
@@ -119,6 +126,9 @@ pub(crate) struct Run {
     /// A script to run instead of the demonstration.
     #[arg(long)]
     pub(crate) script: Option<PathBuf>,
+    /// Another demonstration than the usual: survive, a crash on purpose and the way back.
+    #[arg(long, value_enum, conflicts_with_all = ["script", "interactive", "card", "bare"])]
+    pub(crate) demo: Option<Demo>,
     /// A shell on the terminal instead of a script.
     #[arg(long)]
     pub(crate) interactive: bool,

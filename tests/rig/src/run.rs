@@ -5,7 +5,7 @@
 //! Each run has a folder of its own under target/run, so that two at once do
 //! not meet; `status` and `console.log` beside them are the latest run's.
 
-use crate::arguments::Run;
+use crate::arguments::{Demo, Run};
 use crate::boot::{self, Board, Deadlines, Outcome, Player, Verdict, Wishes};
 use crate::card;
 use crate::command::stdout_of;
@@ -76,7 +76,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         card,
         products: &products,
         userland: &userland,
-        task: task(arguments),
+        task: task(paths, arguments),
         screen: screen(),
         with: arguments.with.clone(),
         needs: &needs,
@@ -92,7 +92,7 @@ pub(crate) fn run(paths: &Paths, arguments: &Run) -> Result<u8> {
         budget: Duration::from_secs(arguments.limit_seconds),
     };
     let outcome = launch.watch(paths, &folder, limits, &mut stdout().lock())?;
-    conclude(paths, &folder, &outcome)
+    conclude(paths, arguments, &folder, &outcome)
 }
 
 /// The user's kernel parameters; for what is on a card also those that tell it
@@ -124,12 +124,16 @@ fn check_files(arguments: &Run) -> Result<()> {
     Ok(())
 }
 
-fn task(arguments: &Run) -> Task {
+fn task(paths: &Paths, arguments: &Run) -> Task {
     if arguments.interactive {
         return Task::Interactive;
     }
     match &arguments.script {
         Some(script) => Task::Script(script.clone(), arguments.arguments.clone()),
+        None if arguments.demo == Some(Demo::Survive) => {
+            let script = "tests/guest/scripts/demo-survive.sh";
+            Task::Script(paths.repository.join(script), Vec::new())
+        }
         None => Task::Line("exec mercury-judge demonstrate".into()),
     }
 }
@@ -168,7 +172,7 @@ fn new_folder(paths: &Paths) -> Result<PathBuf> {
     Ok(runs.join(process::id().to_string()))
 }
 
-fn conclude(paths: &Paths, folder: &Path, outcome: &Outcome) -> Result<u8> {
+fn conclude(paths: &Paths, arguments: &Run, folder: &Path, outcome: &Outcome) -> Result<u8> {
     let runs = paths.target("run");
     let verdict = &outcome.verdict;
     fs::write(runs.join("status"), format!("{}\n", verdict.word()))?;
@@ -185,7 +189,9 @@ fn conclude(paths: &Paths, folder: &Path, outcome: &Outcome) -> Result<u8> {
         for line in boot::tail(&log, LAST_LINES) {
             eprintln!("    {line}");
         }
-    } else if let Some(line) = boot::trouble(&log).first() {
+    } else if arguments.demo.is_none()
+        && let Some(line) = boot::trouble(&log).first()
+    {
         complain(&format!(
             "the guest's kernel complained: {line} ({})",
             link.display()

@@ -131,6 +131,7 @@ fn shaped(paths: &Paths, asked: &Torture, seed: u64, row: &Row) -> Run {
         card: false,
         with: None,
         script: Some(row.script(paths)),
+        demo: None,
         interactive: false,
         append: Some(row.append.clone()),
         qemu: row.qemu.clone(),

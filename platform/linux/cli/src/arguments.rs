@@ -128,17 +128,48 @@ pub(crate) enum Expectation {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Guard {
     /// Make a store; Mercury is taken away for a moment and put back with it.
-    On {
-        /// How large (64M, 2G); otherwise what a checkpoint needs now, and an eighth more.
-        #[arg(long, value_name = "SIZE", value_parser = size)]
-        store: Option<u64>,
-    },
+    On(GuardOn),
     /// Give the store and the checkpoint in it back; Mercury stays attached.
     Off,
     /// Show the store, the checkpoint in it, and which disks would not be rolled back.
     Status,
     /// Give the checkpoint up and keep the store.
     GiveUp,
+}
+
+/// `guard on`
+#[derive(Args, Debug)]
+pub(crate) struct GuardOn {
+    /// How large (64M, 2G); otherwise what a checkpoint needs now, and an eighth more.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) store: Option<u64>,
+    /// Stay, and take a checkpoint this often (60s, 5m), until Ctrl-C.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) every: Option<Duration>,
+    /// What is to be a panic, and so a roll-back; `guard off` puts the kernel's switches back.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_delimiter = ',',
+        default_value = "panic"
+    )]
+    pub(crate) on: Vec<Cause>,
+    /// With --every: although disks that are open for writing are not rolled back.
+    #[arg(long, requires = "every")]
+    pub(crate) i_accept_disk_mismatch: bool,
+}
+
+/// What leads to a roll-back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cause {
+    /// A panic, always.
+    Panic,
+    /// An oops (kernel.panic_on_oops).
+    Oops,
+    /// A warning (kernel.panic_on_warn).
+    Warn,
+    /// A CPU that hangs, where Linux notices (kernel.softlockup_panic, hardlockup_panic).
+    Hang,
 }
 
 /// `checkpoint`

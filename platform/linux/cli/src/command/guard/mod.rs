@@ -6,15 +6,22 @@
 //! step, a checkpoint is refused while a block device is open for writing, unless the
 //! user takes it upon himself ([`crate::disks`]).
 
-use crate::arguments::{Checkpoint, Guard, Postmortem, Rollback};
+mod causes;
+mod told;
+
+use crate::arguments::{Checkpoint, Guard, GuardOn, Postmortem, Rollback};
 use crate::disks;
 use crate::exit::Exit;
 use crate::output::{BAD, DOUBTFUL, GOOD, Output, STRONG, paint};
+use crate::signals::Watch;
 use anyhow::bail;
+use causes::Switch;
 use mercury_device::{Device, GuardAction};
 use serde::Serialize;
 use std::fmt::Write;
-use std::time::Instant;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -29,18 +36,29 @@ struct Standing {
     rolled_back: u64,
     changed_pages: u64,
     uncovered: Vec<disks::Disk>,
+    switches: Vec<Switch>,
 }
 
 /// The store.
 pub(crate) fn guard(options: &Guard, output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
     let (action, store) = match options {
-        Guard::On { store } => (GuardAction::On, store.unwrap_or(0)),
+        Guard::On(on) => (GuardAction::On, on.store.unwrap_or(0)),
         Guard::Off => (GuardAction::Off, 0),
         Guard::Status => (GuardAction::Status, 0),
         Guard::GiveUp => (GuardAction::GiveUp, 0),
     };
+    if let Guard::On(on) = options
+        && on.every.is_some()
+    {
+        may_take(on.i_accept_disk_mismatch)?;
+    }
     let guard = device.guard(action, store)?;
+    match options {
+        Guard::On(on) => drop(causes::set(&on.on, causes::note())?),
+        Guard::Off => causes::restore(causes::note())?,
+        Guard::Status | Guard::GiveUp => {}
+    }
     let standing = Standing {
         guarded: guard.store != 0,
         store_bytes: guard.store,
@@ -51,8 +69,42 @@ pub(crate) fn guard(options: &Guard, output: Output) -> anyhow::Result<Exit> {
         rolled_back: guard.rolled_back,
         changed_pages: guard.changed,
         uncovered: disks::open_for_writing()?,
+        switches: causes::noted(causes::note())?,
     };
-    output.answer(&standing, || render(&standing))?;
+    match options {
+        Guard::On(on) if let Some(every) = on.every => {
+            output.entry(&standing, || render(&standing))?;
+            watch(&device, on, every, output)
+        }
+        _ => {
+            output.answer(&standing, || render(&standing))?;
+            Ok(Exit::Success)
+        }
+    }
+}
+
+/// A checkpoint now and then. One that cannot be had is said, and tried again the next
+/// time: a device that was busy is no reason to be without for good.
+fn watch(
+    device: &Device,
+    options: &GuardOn,
+    every: Duration,
+    output: Output,
+) -> anyhow::Result<Exit> {
+    /// How long a signal may go unnoticed.
+    const LOOK: Duration = Duration::from_millis(200);
+    let signals = Watch::begin();
+    while !signals.seen() {
+        let taken = may_take(options.i_accept_disk_mismatch).and_then(|()| take(device));
+        match taken {
+            Ok(taken) => output.entry(&taken, || describe(&taken))?,
+            Err(error) => anstream::eprintln!("mercury: {error:#}"),
+        }
+        let begin = Instant::now();
+        while begin.elapsed() < every && !signals.seen() {
+            thread::sleep(LOOK.min(every));
+        }
+    }
     Ok(Exit::Success)
 }
 
@@ -89,6 +141,13 @@ fn render(standing: &Standing) -> String {
             );
         }
     }
+    for switch in &standing.switches {
+        let _ = write!(
+            text,
+            "\n{} is {} (before: {}).",
+            switch.path, switch.now, switch.before
+        );
+    }
     for disk in &standing.uncovered {
         let _ = write!(
             text,
@@ -110,50 +169,69 @@ struct Taken {
     microseconds: u64,
 }
 
-/// Takes a checkpoint; says so once more after each roll-back.
-pub(crate) fn checkpoint(options: &Checkpoint, output: Output) -> anyhow::Result<Exit> {
-    let device = Device::open()?;
+/// Refuses while a disk would not be rolled back.
+fn may_take(accepted: bool) -> anyhow::Result<()> {
     let open = disks::open_for_writing()?;
-    if !open.is_empty() && !options.i_accept_disk_mismatch {
-        let names: Vec<_> = open
-            .iter()
-            .map(|disk| format!("{} ({})", disk.device, disk.used_as))
-            .collect();
-        bail!(
-            "no checkpoint was taken: {} would not be rolled back with memory, and memory that remembers \
-             an older disk corrupts it. Expected: no block device open for writing. Unmount or remount \
-             read-only what can be, or say --i-accept-disk-mismatch",
-            names.join(", ")
-        );
+    if open.is_empty() || accepted {
+        return Ok(());
     }
+    let names: Vec<_> = open
+        .iter()
+        .map(|disk| format!("{} ({})", disk.device, disk.used_as))
+        .collect();
+    bail!(
+        "no checkpoint was taken: {} would not be rolled back with memory, and memory that remembers \
+         an older disk corrupts it. Expected: no block device open for writing. Unmount or remount \
+         read-only what can be, or say --i-accept-disk-mismatch",
+        names.join(", ")
+    )
+}
+
+/// Takes one. Comes back once more behind each roll-back, and lets everybody know.
+fn take(device: &Device) -> anyhow::Result<Taken> {
     let begin = Instant::now();
     let taken = device.checkpoint()?;
     let microseconds = u64::try_from(begin.elapsed().as_micros()).unwrap_or(u64::MAX);
-    let answer = Taken {
-        result: if taken.rolled_back == 0 {
-            "taken"
-        } else {
-            "rolled-back"
-        },
+    let result = if taken.rolled_back == 0 {
+        "taken"
+    } else {
+        for wrong in told::tell(Path::new(told::FOLDER), taken.rolled_back, taken.number) {
+            anstream::eprintln!("mercury: {wrong}");
+        }
+        "rolled-back"
+    };
+    Ok(Taken {
+        result,
         rolled_back: taken.rolled_back,
         checkpoint: taken.number,
         kept_pages: taken.kept,
         microseconds,
-    };
-    output.answer(&answer, || match taken.rolled_back {
+    })
+}
+
+fn describe(taken: &Taken) -> String {
+    match taken.rolled_back {
         0 => format!(
             "{}: checkpoint {} keeps {} pages.",
             paint(GOOD, "taken"),
-            taken.number,
-            taken.kept
+            taken.checkpoint,
+            taken.kept_pages
         ),
         number => format!(
             "{} to checkpoint {}, for the {number}. time. What was sent and answered since stays sent and \
              answered. See `mercury postmortem`.",
             paint(BAD, "rolled back"),
-            taken.number
+            taken.checkpoint
         ),
-    })?;
+    }
+}
+
+/// Takes a checkpoint; says so once more after each roll-back.
+pub(crate) fn checkpoint(options: &Checkpoint, output: Output) -> anyhow::Result<Exit> {
+    let device = Device::open()?;
+    may_take(options.i_accept_disk_mismatch)?;
+    let taken = take(&device)?;
+    output.answer(&taken, || describe(&taken))?;
     Ok(Exit::Success)
 }
 
@@ -222,6 +300,15 @@ pub(crate) fn postmortem(_: &Postmortem, output: Output) -> anyhow::Result<Exit>
     Ok(Exit::Success)
 }
 
+/// An empty folder of a test's.
+#[cfg(test)]
+fn scratch(name: &str) -> std::path::PathBuf {
+    let folder = std::env::temp_dir().join(format!("mercury-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -242,6 +329,11 @@ mod tests {
             rolled_back: 1,
             changed_pages: 1,
             uncovered: vec![disk],
+            switches: vec![Switch {
+                path: "/proc/sys/kernel/panic_on_oops".to_owned(),
+                before: "0".to_owned(),
+                now: "1".to_owned(),
+            }],
         };
         crate::command::assert_documented(&serde_json::to_value(&standing).unwrap());
         assert!(render(&standing).contains("sda1 (ext4 on /)"));
