@@ -111,6 +111,8 @@ pub struct Plan {
     pub store_frames: u64,
     /// First page behind all memory.
     pub memory_end: u64,
+    /// Ticks within which so many roll-backs are a loop; 0: any number is none.
+    pub crash_loop_ticks: u64,
 }
 
 /// Frames that are still free when the preparation is over, so that addresses
@@ -248,7 +250,13 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         *self.map_lock()? = None;
         let store = match plan.store_frames {
             0 => None,
-            frames => Some(Store::new(plan.lent, frames, plan.cpus, plan.memory_end)?),
+            frames => Some(Store::new(
+                plan.lent,
+                frames,
+                plan.cpus,
+                plan.memory_end,
+                plan.crash_loop_ticks,
+            )?),
         };
         let end = plan.lent.frames().saturating_sub(plan.store_frames);
         let tables = LentTables::new(plan.lent, plan.first_free, end, access);

@@ -164,6 +164,9 @@ pub struct Parameters {
     pub mutant: u64,
     /// First page behind all memory.
     pub memory_end: u64,
+    /// Ticks of the clock within which so many roll-backs are a loop
+    /// (`core/src/guard/mod.rs`); 0: any number is none.
+    pub crash_loop_ticks: u64,
     /// The blocks.
     pub blocks: [Block; MAX_BLOCKS],
 }

@@ -41,6 +41,8 @@ pub enum Error {
     StoreDamaged = 15,
     /// Other CPUs did not come in time.
     NotGathered = 16,
+    /// It went back too often in too short a time.
+    CrashLoop = 17,
 }
 
 impl Error {
@@ -62,5 +64,6 @@ impl Error {
         Self::NoCheckpoint,
         Self::StoreDamaged,
         Self::NotGathered,
+        Self::CrashLoop,
     ];
 }

@@ -86,6 +86,7 @@ impl Setup {
             cpus: self.cpus,
             store_frames: 0,
             memory_end: 0,
+            crash_loop_ticks: 0,
         };
         hypervisor.prepare(plan, Window(memory.clone()))?;
         for (range, is_ram) in &self.ranges {

@@ -42,6 +42,10 @@ pub const STORY: u64 = 16;
 /// Pages whose sums one frame holds.
 const SUMS: u64 = WORDS as u64;
 
+/// So many roll-backs in a short time are a loop: what crashes the kernel is in the
+/// checkpoint, or comes with it each time, and going back once more helps nobody.
+pub const CRASHES: usize = 5;
+
 /// Where in the store things begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Layout {
@@ -99,15 +103,24 @@ pub struct Store {
     first: u64,
     layout: Layout,
     figures: Figures,
+    /// When the last roll-backs were, the oldest first; 0: none.
+    recent: [u64; CRASHES],
+    crash_loop_ticks: u64,
 }
 
 impl Store {
     /// A store of the last `frames` lent frames, for so many CPUs and memory that ends
-    /// before page `memory_end`.
+    /// before page `memory_end`; so many roll-backs within `crash_loop_ticks` are a loop.
     ///
     /// # Errors
     /// [`Error::StoreTooSmall`] if no page could be kept in it.
-    pub fn new(lent: Lent, frames: u64, cpus: u32, memory_end: u64) -> Result<Self, Error> {
+    pub fn new(
+        lent: Lent,
+        frames: u64,
+        cpus: u32,
+        memory_end: u64,
+        crash_loop_ticks: u64,
+    ) -> Result<Self, Error> {
         let first = lent.frames().checked_sub(frames);
         let layout = Layout::new(frames, cpus, memory_end);
         match (first, layout) {
@@ -116,6 +129,8 @@ impl Store {
                 first,
                 layout,
                 figures: Figures::default(),
+                recent: [0; CRASHES],
+                crash_loop_ticks,
             }),
             _ => Err(Error::StoreTooSmall),
         }
@@ -348,11 +363,18 @@ impl Store {
         }
     }
 
-    /// Puts every page back. The caller has verified the store, and nobody else runs.
+    /// Whether one roll-back more would be a loop's.
+    #[must_use]
+    pub const fn loops(&self, now: u64) -> bool {
+        let [oldest, ..] = self.recent;
+        oldest != 0 && now.wrapping_sub(oldest) < self.crash_loop_ticks
+    }
+
+    /// Puts every page back, at this time. The caller has verified the store, and nobody else runs.
     ///
     /// # Errors
     /// None after [`Self::verify`] had none.
-    pub fn put_back(&mut self, pages: &mut impl Pages) -> Result<Figures, Error> {
+    pub fn put_back(&mut self, pages: &mut impl Pages, now: u64) -> Result<Figures, Error> {
         let mut changed = 0;
         self.each(pages, |pages, _, page, kept| {
             changed += u64::from(pages.put_back(kept, page));
@@ -360,6 +382,10 @@ impl Store {
         })?;
         self.figures.changed = changed;
         self.figures.rolled_back += 1;
+        self.recent.rotate_left(1);
+        if let Some(last) = self.recent.last_mut() {
+            *last = now;
+        }
         Ok(self.figures)
     }
 

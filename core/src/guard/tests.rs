@@ -60,7 +60,7 @@ const BLOCKS: &[Block] = &[
 const SCRATCH: u64 = 0x5000;
 
 fn store(frames: u64) -> Result<Store, Error> {
-    Store::new(Lent::new(BLOCKS).unwrap(), frames, 2, 40_001)
+    Store::new(Lent::new(BLOCKS).unwrap(), frames, 2, 40_001, 100)
 }
 
 fn mark(memory: &mut Memory, store: &mut Store, numbers: &[u64]) -> Result<(), Error> {
@@ -105,7 +105,7 @@ fn what_was_marked_comes_back_and_nothing_else() {
         memory.write(page(40_000), 511, 99);
         memory.write(page(9), 0, 2);
         store.verify(&mut memory).unwrap();
-        let figures = store.put_back(&mut memory).unwrap();
+        let figures = store.put_back(&mut memory, 1).unwrap();
         assert_eq!((figures.changed, figures.rolled_back), (2, round));
         for number in kept {
             assert_eq!(memory.read(page(number), 3), number);
@@ -205,4 +205,18 @@ fn the_story_is_told_and_retold() {
     assert_eq!(store.retell(&mut memory, (frames + STORY) * 512), [0; 8]);
     assert_eq!(store.retell(&mut memory, u64::MAX), [0; 8]);
     assert_eq!(store.record(frames), Err(Error::BadAddress));
+}
+
+#[test]
+fn the_sixth_time_in_a_short_time_is_a_loop() {
+    let mut memory = Memory::default();
+    let mut store = store(30).unwrap();
+    for now in 1..=5 {
+        assert!(!store.loops(now), "{now} are none");
+        store.put_back(&mut memory, now).unwrap();
+    }
+    assert!(store.loops(6) && store.loops(100));
+    assert!(!store.loops(101), "the first is long ago");
+    store.put_back(&mut memory, 101).unwrap();
+    assert!(store.loops(101) && !store.loops(102));
 }

@@ -132,13 +132,21 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     /// others are to be knocked at; this CPU leads or parks.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`]; [`Error::WrongPhase`] if somebody else asked already, and
+    /// [`Error::NoCheckpoint`]; [`Error::CrashLoop`], unless somebody wanted it;
+    /// [`Error::WrongPhase`] if somebody else asked already, and
     /// this CPU is to park like any other.
     pub fn roll_back(&self, cpu: &Cpu, argument: u64) -> Result<(), Error> {
-        if !self.can_go_back() {
-            let told = [Error::NoCheckpoint as u64, 0, 0, 0, 0];
-            self.record(cpu, Event::RollBackRefused, told);
-            return Err(Error::NoCheckpoint);
+        let refusal = if !self.can_go_back() {
+            Some(Error::NoCheckpoint)
+        } else if argument & CAUSE != Cause::Asked as u64 {
+            let loops = self.with_store(|store| Ok(store.loops(C::ticks())))?;
+            loops.then_some(Error::CrashLoop)
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            self.record(cpu, Event::RollBackRefused, [error as u64, 0, 0, 0, 0]);
+            return Err(error);
         }
         if !self.gather.call() {
             return Err(Error::WrongPhase);
@@ -242,7 +250,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         /// [`Head::changed`].
         const CHANGED: usize = 6;
         let (saved, figures) = self.with_store(|store| {
-            let figures = store.put_back(pages)?;
+            let figures = store.put_back(pages, C::ticks())?;
             pages.write(store.record(0)?, CHANGED, figures.changed);
             Ok((store.saved()?, figures))
         })?;

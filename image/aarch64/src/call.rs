@@ -141,6 +141,7 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
         // No backend here takes checkpoints yet.
         store_frames: 0,
         memory_end: parameters.memory_end,
+        crash_loop_ticks: parameters.crash_loop_ticks,
     };
     HYPERVISOR.prepare(plan, WINDOW)?;
     VTCR.store(start.vtcr(range), Ordering::Relaxed);

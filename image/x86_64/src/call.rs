@@ -153,6 +153,7 @@ fn prepare(parameters_frame: u64, backend: u64) -> Result<(), Error> {
         cpus,
         store_frames: u64::from(parameters.store_frames),
         memory_end: parameters.memory_end,
+        crash_loop_ticks: parameters.crash_loop_ticks,
     };
     // SAFETY: `HYPERVISOR.prepare` refuses while any CPU is in, and until it has
     // been asked nothing of an earlier map is in use.

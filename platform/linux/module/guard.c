@@ -21,6 +21,7 @@
 #include <linux/ioport.h>
 #include <linux/kmsg_dump.h>
 #include <linux/mm.h>
+#include <linux/overflow.h>
 #include <linux/panic_notifier.h>
 #include <linux/poison.h>
 #include <linux/slab.h>
@@ -229,6 +230,13 @@ u64 mercury_store_needed(void)
 	return used + used / 512 + mercury_memory_end() / MERCURY_MARKED + nr_cpu_ids / 16 + 64;
 }
 
+u64 mercury_crash_loop_ticks(u64 milliseconds)
+{
+	u64 ticks;
+
+	return check_mul_overflow(milliseconds, (u64)mercury_ticks_per_millisecond(), &ticks) ? U64_MAX : ticks;
+}
+
 /* ---- the quiet point ---- */
 
 static int valid(suspend_state_t state)
@@ -358,7 +366,8 @@ int mercury_rollback(struct mercury_verdict *refusal)
 	u64 words[MERCURY_CALL_WORDS];
 
 	if (!mercury_guard_words(words) || !words[2])
-		return refuse(refusal, MERCURY_REQUIREMENT_CHECKPOINT, ENOTCONN, 0, "no checkpoint to go back to");
+		return refuse(refusal, MERCURY_REQUIREMENT_CHECKPOINT, ENOTCONN, MERCURY_ERROR_NO_CHECKPOINT,
+			      "error of the image; take one first: mercury checkpoint");
 	mercury_visit_here(&visit);
 	/* It did not go back. */
 	mercury_drain_log();

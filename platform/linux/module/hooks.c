@@ -215,7 +215,12 @@ static void leave_for(u64 event)
 		return;
 	}
 	if (mercury_machine.stage == MERCURY_STAGE_ATTACHED) {
-		int error = mercury_switch_out();
+		int error;
+
+		/* Clocks may begin anew in a sleep, and firmware and devices forget. */
+		if (mercury_machine.store_frames)
+			mercury_give_up();
+		error = mercury_switch_out();
 
 		if (error)
 			mercury_note(MERCURY_EVENT_POWER_FAILED, MERCURY_ERROR, -1, event, -error, 0, 0);

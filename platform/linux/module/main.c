@@ -8,6 +8,7 @@
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -373,7 +374,16 @@ static int do_guard(struct mercury_guard *guard)
 		return error;
 	switch (guard->action) {
 	case MERCURY_GUARD_ON:
-		error = attach_with(frames ?: mercury_store_needed(), &guard->refusal);
+		frames = frames ?: mercury_store_needed();
+		/* Rather than to drive everything else out of memory, and fail. */
+		if (frames > si_mem_available()) {
+			mercury_verdict_set(&guard->refusal, MERCURY_REQUIREMENT_MEMORY, -1, ENOMEM, frames * PAGE_SIZE,
+					    "bytes of a store, more than the kernel has to spare");
+			error = -ENOMEM;
+			break;
+		}
+		mercury_machine.crash_loop_ticks = mercury_crash_loop_ticks(guard->crash_loop_milliseconds);
+		error = attach_with(frames, &guard->refusal);
 		break;
 	case MERCURY_GUARD_OFF:
 		if (mercury_machine.store_frames)

@@ -151,6 +151,7 @@ struct mercury_machine {
 	struct mercury_door **doors;	/* by CPU, kernel virtual */
 	unsigned int cpus;
 	unsigned int image_frames, table_frames;
+	u64 crash_loop_ticks;	/* of the store */
 	unsigned int store_frames;	/* the last of those that are lent; 0: no checkpoints */
 	u64 address_bits, huge_leaves;	/* that the nested map was built for */
 	u64 kept_bytes;		/* of the image's file, from its first acceptance on */
@@ -212,6 +213,7 @@ bool mercury_resting(void);		/* a checkpoint's own suspend is under way */
 u64 mercury_memory_end(void);
 u64 mercury_pages_used(void);
 u64 mercury_store_needed(void);		/* frames, for a checkpoint now */
+u64 mercury_crash_loop_ticks(u64 milliseconds);
 void mercury_give_up(void);
 bool mercury_guard_words(u64 words[MERCURY_CALL_WORDS]);
 int mercury_checkpoint(struct mercury_checkpoint *checkpoint);

@@ -304,6 +304,7 @@ struct mercury_guard {
 	__u64 checkpoints;	/* out: taken so far */
 	__u64 rolled_back;	/* out: how often; grows with each roll-back, which user space cannot forget */
 	__u64 changed_pages;	/* out: that the last roll-back put back */
+	__u64 crash_loop_milliseconds; /* in: 5 roll-backs within it are a loop, and a sixth is not done; 0: never */
 	struct mercury_verdict refusal; /* out: valid when the ioctl fails */
 };
 

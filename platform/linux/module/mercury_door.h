@@ -66,6 +66,7 @@
 #define MERCURY_ERROR_INJECTED 10
 #define MERCURY_ERROR_DIED 12
 #define MERCURY_ERROR_STORE_TOO_SMALL 13
+#define MERCURY_ERROR_NO_CHECKPOINT 14
 
 /* Injections into MERCURY_OPERATION_ENTER, test builds only. */
 #define MERCURY_INJECT_REFUSE 1		/* the image refuses */
@@ -116,6 +117,7 @@ struct mercury_parameters {
 	__u64 peek_table_frame;
 	__u64 mutant;
 	__u64 memory_end;
+	__u64 crash_loop_ticks;
 	struct mercury_block blocks[MERCURY_MAX_BLOCKS];
 };
 

@@ -173,6 +173,7 @@ static void fill_parameters(struct preparation *preparation)
 	parameters->mutant = mercury_mutant();
 	parameters->store_frames = machine.store_frames;
 	parameters->memory_end = machine.store_frames ? mercury_memory_end() : 0;
+	parameters->crash_loop_ticks = machine.crash_loop_ticks;
 	for (block = 0; block < machine.lent.block_count && left; block++) {
 		unsigned int pages = min(machine.lent.blocks[block].pages, left);
 

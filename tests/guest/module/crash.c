@@ -7,15 +7,19 @@
  *   softirq		a panic in a tasklet
  *   irqs-off		a panic here, while that CPU spins with its IRQs off
  *
+ *   resume		nothing now, but a panic whenever the machine wakes up from a sleep
+ *
  * and what an architecture adds (arch_crash).
  */
 #include <linux/errno.h>
 #include <linux/interrupt.h>
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
+#include <linux/module.h>
 #include <linux/panic.h>
 #include <linux/smp.h>
 #include <linux/string.h>
+#include <linux/syscore_ops.h>
 
 #include "mercury_test.h"
 
@@ -50,6 +54,12 @@ int another_cpu(int cpu)
 	return cpumask_any_but(cpu_online_mask, cpu);
 }
 
+static void die_waking(void)
+{
+	panic(CRASH_TEXT);
+}
+static struct syscore_ops waking = { .resume = die_waking };
+
 int command_crash(const char *words, struct answer *answer)
 {
 	static bool spinning;
@@ -69,6 +79,12 @@ int command_crash(const char *words, struct answer *answer)
 		return on_cpu(cpu, die_in_interrupt, NULL);
 	if (!strcmp(way, "softirq"))
 		return on_cpu(cpu, die_soon, NULL);
+	if (!strcmp(way, "resume")) {
+		/* For good: the module cannot be unloaded any more. */
+		__module_get(THIS_MODULE);
+		register_syscore_ops(&waking);
+		return 0;
+	}
 	if (!strcmp(way, "irqs-off")) {
 		preempt_disable();
 		smp_call_function_single(another_cpu(cpu), spin, &spinning, 0);

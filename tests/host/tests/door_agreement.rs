@@ -87,7 +87,7 @@ fn rust_facts() -> Facts {
     layout!(facts, Parameters, "mercury_parameters",
         abi block_count cpus_possible address_bits image_frames first_free frame_count
         huge_leaves levels store_frames proof_pages peek_table_frame mutant memory_end
-        blocks);
+        crash_loop_ticks blocks);
     assembler!(facts, 0, Door, own host_root host_entry);
     assembler!(facts, offset_of!(Door, noted), Noted, stack_pointer instruction_pointer flags root
         control4 extended_features gdtr idtr host_control4);

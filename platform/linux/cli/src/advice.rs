@@ -60,7 +60,7 @@ const fn of_all(requirement: Requirement) -> Sentences {
         ),
         Requirement::Checkpoint => (
             "the hypervisor took the checkpoint, or went back to it",
-            "the hypervisor did not ({code})",
+            "the hypervisor did not: {error}",
             "See `mercury guard status` for the size that is needed, and `mercury log`.",
         ),
         Requirement::None => (
@@ -191,7 +191,9 @@ pub(crate) fn to_do(verdict: &Verdict, firmware: &Firmware) -> String {
 fn fill(text: &str, verdict: &Verdict, firmware: &Firmware) -> String {
     let error = match (verdict.errno, verdict.read) {
         // `read` is then the number of frames.
-        (libc::ENOSPC, _) => "too few frames were lent".to_owned(),
+        (libc::ENOSPC, _) if verdict.requirement != Requirement::Checkpoint => {
+            "too few frames were lent".to_owned()
+        }
         (_, 0) => "no error code was given".to_owned(),
         (_, code) => image_error::describe(code),
     };

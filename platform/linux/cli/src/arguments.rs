@@ -146,6 +146,9 @@ pub(crate) struct GuardOn {
     /// Stay, and take a checkpoint this often (60s, 5m), until Ctrl-C.
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
     pub(crate) every: Option<Duration>,
+    /// Five roll-backs within this time are a loop, and the next panic takes its normal course.
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "60s")]
+    pub(crate) crash_loop: Duration,
     /// What is to be a panic, and so a roll-back; `guard off` puts the kernel's switches back.
     #[arg(
         long,

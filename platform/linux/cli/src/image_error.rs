@@ -31,6 +31,9 @@ const fn words(error: Error) -> &'static str {
         Error::StoreTooSmall => "the store is too small, or there is none",
         Error::NoCheckpoint => "there is no checkpoint",
         Error::StoreDamaged => "what the store holds is not what was put in",
+        Error::CrashLoop => {
+            "the machine went back too often in too short a time (mercury guard on --crash-loop)"
+        }
         Error::NotGathered => "other CPUs did not come in time",
     }
 }

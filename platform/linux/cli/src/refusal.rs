@@ -109,6 +109,7 @@ pub(crate) fn of_verdict(
     let changed = match (verdict.requirement.only_by_trying(), call) {
         (false, _) => "nothing",
         (true, "attach") => "everything was undone, each CPU is as it was before",
+        (true, "checkpoint" | "rollback") => "nothing: the machine goes on as it was",
         // A detach goes CPU by CPU and there is nothing to undo it for.
         (true, _) => "some CPUs may be native already: see `mercury status`",
     };

@@ -161,7 +161,7 @@ structures! {
     /// The store, and what is in it.
     Guard = "mercury_guard" {
         abi: u32, action: u32, store_bytes: u64, needed_bytes: u64, room_pages: u64,
-        kept_pages: u64, checkpoints: u64, rolled_back: u64, changed_pages: u64,
+        kept_pages: u64, checkpoints: u64, rolled_back: u64, changed_pages: u64, crash_loop_milliseconds: u64,
         refusal: Verdict,
     }
     /// Take a checkpoint.

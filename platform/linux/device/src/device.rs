@@ -5,7 +5,7 @@ use crate::abi::{self, Zero};
 use crate::call;
 use crate::codes::{GuardAction, Outcome, Requirement};
 use crate::error::{Error, Refusal};
-use crate::guard::{Checkpoint, Guard, Postmortem};
+use crate::guard::{Checkpoint, Guard, GuardOptions, Postmortem};
 use crate::log::Record;
 use crate::proof::{NullCalls, Proof};
 use crate::sample::Sample;
@@ -279,14 +279,16 @@ impl Device {
     }
 
     /// Does something about the store, and says how it stands then. Switching it on or off
-    /// takes Mercury away for a moment. `store` is its size in bytes, 0: as it takes.
+    /// takes Mercury away for a moment. The options are of switching it on.
     ///
     /// # Errors
     /// [`Error::Refused`], with the machine as it was.
-    pub fn guard(&self, action: GuardAction, store: u64) -> Result<Guard, Error> {
+    pub fn guard(&self, action: GuardAction, options: GuardOptions) -> Result<Guard, Error> {
         let mut raw = abi::Guard::ZERO;
         raw.action = action.code();
-        raw.store_bytes = store;
+        raw.store_bytes = options.store;
+        raw.crash_loop_milliseconds =
+            u64::try_from(options.crash_loop.as_millis()).unwrap_or(u64::MAX);
         call::plain(&self.file, abi::GUARD, &mut raw)
             .map_err(|source| self.explain("guard", source, Some(&raw.refusal)))?;
         Ok(Guard {
@@ -336,8 +338,12 @@ impl Device {
                 let mut raw = abi::Retell::ZERO;
                 raw.from = from + words.len() as u64;
                 let mut room = vec![0; (count - words.len()).min(4096)];
-                call::list(&self.file, abi::RETELL, &mut raw, &mut room)
-                    .map_err(|source| self.explain("postmortem", source, None))?;
+                match call::list(&self.file, abi::RETELL, &mut raw, &mut room) {
+                    // Without a store there is no record: the words are zeros, as before
+                    // the first roll-back.
+                    Err(source) if source.raw_os_error() == Some(libc::ENOTCONN) => {}
+                    said => drop(said.map_err(|source| self.explain("postmortem", source, None))?),
+                }
                 words.extend(room);
             }
             Ok(words)

@@ -2,6 +2,17 @@
 //! The store, checkpoints, and the record of the last roll-back.
 
 use crate::codes::Cause;
+use std::time::Duration;
+
+/// How a store is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GuardOptions {
+    /// Its size in bytes; 0: as much as a checkpoint takes now, and some more.
+    pub store: u64,
+    /// Five roll-backs within this time are a loop, and a sixth is not done unless it is
+    /// asked for; 0: any number is done.
+    pub crash_loop: Duration,
+}
 
 /// How the store stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub use codes::{
 };
 pub use device::{AttachOptions, Batch, Device, FrameRange, Info};
 pub use error::{Error, Refusal};
-pub use guard::{Checkpoint, CrashedCpu, Guard, Postmortem};
+pub use guard::{Checkpoint, CrashedCpu, Guard, GuardOptions, Postmortem};
 pub use log::{Record, sentence};
 pub use mercury_hal::event::{Event, Level};
 pub use proof::{NullCalls, Proof, ProofVerdict};

@@ -14,6 +14,7 @@
 #include <linux/suspend.h>
 #include <linux/uaccess.h>
 #include <asm/fpu/api.h>
+#include <asm/tsc.h>
 
 static inline const struct platform_suspend_ops **mercury_suspend_slot(void)
 {
@@ -33,6 +34,12 @@ static inline const struct platform_suspend_ops **mercury_suspend_slot(void)
 		return (const struct platform_suspend_ops **)(at + byte + 7 + distance);
 	}
 	return NULL;
+}
+
+/* Of the clock that the image counts with. */
+static inline unsigned int mercury_ticks_per_millisecond(void)
+{
+	return tsc_khz;
 }
 
 /* The registers that no control block has: the current task's go to memory. */

@@ -12,7 +12,7 @@ use crate::machine;
 use crate::probe::Probe;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail, ensure};
-use mercury_device::{Cause, Device, GuardAction, ProofVerdict};
+use mercury_device::{Cause, Device, GuardAction, GuardOptions, ProofVerdict};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -264,8 +264,15 @@ pub(crate) fn run(fresh: u64, same: u64, ways: &[Way]) -> Result<()> {
         "a roll-back without a checkpoint"
     );
     // Room for what the workload takes, too.
-    let needed = device.guard(GuardAction::Status, 0)?.needed;
-    let guard = device.guard(GuardAction::On, needed + (64 << 20))?;
+    let needed = device
+        .guard(GuardAction::Status, GuardOptions::default())?
+        .needed;
+    // That it crashes again and again is meant.
+    let options = GuardOptions {
+        store: needed + (64 << 20),
+        crash_loop: Duration::ZERO,
+    };
+    let guard = device.guard(GuardAction::On, options)?;
     ensure!(
         guard.store != 0 && guard.kept == 0,
         "guarded, and {guard:?}"
@@ -321,7 +328,7 @@ pub(crate) fn run(fresh: u64, same: u64, ways: &[Way]) -> Result<()> {
         }
     }
     workload.finish()?;
-    let guard = device.guard(GuardAction::Off, 0)?;
+    let guard = device.guard(GuardAction::Off, GuardOptions::default())?;
     ensure!(guard.store == 0, "not guarded, and {guard:?}");
     expect::attached(&device)?;
     expect::detach(&device)?;

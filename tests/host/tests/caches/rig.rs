@@ -154,6 +154,7 @@ impl Rig {
             cpus: CPUS as u32,
             store_frames: 0,
             memory_end: 0,
+            crash_loop_ticks: 0,
         };
         let frames = Frames::new(self.board.clone(), self.board.clone());
         self.at_el2(0, |rig| rig.core.prepare(plan, frames))

@@ -203,8 +203,15 @@ struct File {
 pub(crate) const BUILD: &str = "set-up and build";
 /// The part without guests.
 pub(crate) const HOST: &str = "host";
-/// Suites that are parts of their own, whatever their backend.
-const OWN_PARTS: &[&str] = &["torture", "bench", "survive"];
+/// Parts of their own, whatever their rows' backends, and the suites in them.
+const OWN_PARTS: &[(&str, &[&str])] = &[
+    ("torture", &["torture"]),
+    ("bench", &["bench"]),
+    (
+        "survive",
+        &["survive", "guard", "crash-loop", "demo-survive"],
+    ),
+];
 
 fn text(paths: &Paths) -> Result<(PathBuf, String)> {
     let path = paths.source("tests/matrix.toml");
@@ -289,11 +296,10 @@ impl Row {
 
     /// The part of the run that its wall time counts for.
     pub(crate) fn part(&self) -> &str {
-        if OWN_PARTS.contains(&&*self.suite) {
-            &self.suite
-        } else {
-            &self.backend
-        }
+        let own = OWN_PARTS
+            .iter()
+            .find(|(_, suites)| suites.contains(&&*self.suite));
+        own.map_or(&self.backend, |(part, _)| part)
     }
 
     /// The suite's script.

@@ -16,7 +16,7 @@ use crate::output::{BAD, DOUBTFUL, GOOD, Output, STRONG, paint};
 use crate::signals::Watch;
 use anyhow::bail;
 use causes::Switch;
-use mercury_device::{Device, GuardAction};
+use mercury_device::{Device, GuardAction, GuardOptions};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -42,18 +42,24 @@ struct Standing {
 /// The store.
 pub(crate) fn guard(options: &Guard, output: Output) -> anyhow::Result<Exit> {
     let device = Device::open()?;
-    let (action, store) = match options {
-        Guard::On(on) => (GuardAction::On, on.store.unwrap_or(0)),
-        Guard::Off => (GuardAction::Off, 0),
-        Guard::Status => (GuardAction::Status, 0),
-        Guard::GiveUp => (GuardAction::GiveUp, 0),
+    let (action, wished) = match options {
+        Guard::On(on) => {
+            let wished = GuardOptions {
+                store: on.store.unwrap_or(0),
+                crash_loop: on.crash_loop,
+            };
+            (GuardAction::On, wished)
+        }
+        Guard::Off => (GuardAction::Off, GuardOptions::default()),
+        Guard::Status => (GuardAction::Status, GuardOptions::default()),
+        Guard::GiveUp => (GuardAction::GiveUp, GuardOptions::default()),
     };
     if let Guard::On(on) = options
         && on.every.is_some()
     {
         may_take(on.i_accept_disk_mismatch)?;
     }
-    let guard = device.guard(action, store)?;
+    let guard = device.guard(action, wished)?;
     match options {
         Guard::On(on) => drop(causes::set(&on.on, causes::note())?),
         Guard::Off => causes::restore(causes::note())?,
@@ -264,7 +270,10 @@ struct CrashCpu {
 /// Tells of the last roll-back.
 pub(crate) fn postmortem(_: &Postmortem, output: Output) -> anyhow::Result<Exit> {
     let Some(record) = Device::open()?.postmortem()? else {
-        bail!("there is nothing to tell: the machine was not rolled back since the store was made");
+        bail!(
+            "there is nothing to tell: the machine was not rolled back since the store was made, or there \
+             is no store (`mercury guard status`)"
+        );
     };
     let crash = Crash {
         rolled_back: record.number,
