@@ -29,6 +29,7 @@ use mercury_hal::paging::Stage2Format;
 use super::Cpu;
 use super::Hypervisor;
 use crate::guard::Store;
+use crate::guard::gather::Gather;
 use crate::guard::gather::Verdict;
 use crate::guard::record;
 use crate::guard::record::Head;
@@ -150,6 +151,31 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         Ok(())
     }
 
+    /// A way to knock where there is no interrupt that nobody can mask: the whole map is
+    /// taken away, and every CPU that runs beneath it faults. It is there again when the
+    /// roll-back is over or called off.
+    pub fn shut(&self) {
+        if let Ok(mut guard) = self.map_lock()
+            && self.gather.is_called()
+            && let Some(prepared) = guard.as_mut()
+        {
+            prepared.map.shut();
+        }
+    }
+
+    /// Nobody shuts the map between the two.
+    fn open_and(&self, end: impl FnOnce(&Gather)) {
+        if let Ok(mut guard) = self.map_lock() {
+            if let Some(prepared) = guard.as_mut() {
+                prepared.map.open();
+            }
+            end(&self.gather);
+        } else {
+            // The image died: every CPU is freed at its next exit.
+            end(&self.gather);
+        }
+    }
+
     /// A CPU came out of its guest and parks; `false` if nobody wants it any more.
     pub fn park(&self) -> bool {
         self.gather.park()
@@ -174,7 +200,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     pub fn call_off(&self, cpu: &Cpu, error: Error) {
         self.record(cpu, Event::RollBackRefused, [error as u64, 0, 0, 0, 0]);
         self.refusal.store(error as u32, Ordering::Release);
-        self.gather.cancel();
+        self.open_and(Gather::cancel);
     }
 
     /// Why the last roll-back was called off.
@@ -265,7 +291,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
 
     /// On the leader: the roll-back is over.
     pub fn gone_back(&self) {
-        self.gather.over();
+        self.open_and(Gather::over);
     }
 
     /// The argument with which the image itself asks, for a cause that the kernel

@@ -15,6 +15,7 @@ use core::hint;
 use core::sync::atomic::Ordering;
 
 use mercury_core::guard::gather::Verdict;
+use mercury_core::guard::pci;
 use mercury_core::guard::record::CPU_WORDS;
 use mercury_core::hypervisor::Cpu;
 use mercury_hal::call::Answer;
@@ -32,7 +33,7 @@ use mercury_x86::area::Area;
 use mercury_x86::area::register;
 use mercury_x86::exception;
 use mercury_x86::guard::local_apic;
-use mercury_x86::guard::pci;
+use mercury_x86::guard::pci::Ports;
 use mercury_x86::guard::sight::Sight;
 use mercury_x86::instruction;
 use mercury_x86::instruction::TimeStampCounter;
@@ -210,7 +211,7 @@ fn lead(area: &mut Area<Cpu>, block: &mut ControlBlock) -> Result<(), Error> {
     })??;
     // From here on nobody else has a guest, and nothing fails but by a bug of ours.
     let went = look(area, |sight| {
-        let devices = pci::quiet_all(&mut pci::Ports);
+        let devices = pci::quiet_all(&mut Ports);
         wait(|| HYPERVISOR.alone())?;
         local_apic::switch_others_off(sight);
         let ([first, second], number) = HYPERVISOR.go_back(&area.logic, sight, devices)?;
