@@ -108,7 +108,7 @@ static void note_platform(struct mercury_noted *noted)
 	struct device_node *node;
 	u32 regions = 1;
 
-	memset(&noted->configuration, 0, sizeof(*noted) - offsetof(struct mercury_noted, configuration));
+	memset(noted, 0, sizeof(*noted));
 	node = of_find_compatible_node(NULL, NULL, "pci-host-ecam-generic");
 	if (node) {
 		noted->configuration = registers(node, 0, &noted->configuration_bytes);
@@ -141,8 +141,8 @@ void mercury_note_cpu(struct mercury_door *door)
 {
 	/* In process context, where device tree locks may be taken. */
 	if (door->operation == MERCURY_OPERATION_PREPARE) {
-		door->noted.conduit = conduit();
 		note_platform(&door->noted);
+		door->noted.conduit = conduit();
 	}
 }
 
