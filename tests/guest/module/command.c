@@ -8,6 +8,7 @@
  *   hole CPU ADDRESS STORE	touch one of Mercury's frames in a given way
  *   instruction CPU NAME ...	an instruction of the virtualization extension, what it did
  *   dma legal | rogue ADDRESS	QEMU's edu device, by the DMA API and to a physical address
+ *   crash CPU			a panic there, inside the timer's interrupt (crash.c)
  *   cost KIND COUNT		what so many of a kind take, in ticks (cost.c)
  *   hostile CPU SEED COUNT FAULTS	so many acts of a kernel that means harm (hostile.c)
  *
@@ -98,6 +99,7 @@ static int run(const char *line, struct answer *answer)
 		{ "observer ", command_observer },
 		{ "dma ", command_dma },
 		{ "cost ", command_cost },
+		{ "crash ", command_crash },
 		{ },
 	};
 	const struct command *const lists[] = { common, arch_commands };

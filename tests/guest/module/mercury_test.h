@@ -40,6 +40,7 @@ int command_observer(const char *words, struct answer *answer);
 void observer_stop(void);
 int command_dma(const char *words, struct answer *answer);
 int command_cost(const char *words, struct answer *answer);
+int command_crash(const char *words, struct answer *answer);
 
 /* ---- each architecture's ---- */
 

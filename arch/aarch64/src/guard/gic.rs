@@ -48,8 +48,9 @@ const NOT_SENT: u64 = 0xf10;
 const ACTIVE_PRIORITIES: u64 = 0xd0;
 /// GICD_IROUTER, of 64 bits.
 const ROUTES: u64 = 0x6000;
-/// GICD_CTLR and GICR_CTLR: a write is under way.
+/// GICD_CTLR and GICR_CTLR: interrupts are being disabled.
 const WRITE_PENDING: u32 = 1 << 31;
+const PRIVATE_WRITE_PENDING: u32 = 1 << 3;
 
 /// GICR: who it belongs to, whether it is twice as large, whether it is the last.
 const OWNER: u64 = 0xc;
@@ -234,8 +235,7 @@ impl<'a> Gic<'a> {
                 0 => self.private(affinity).unwrap_or(distributor),
                 _ => distributor,
             };
-            let enabled = self.kept(kept, KEPT_ENABLED + group as usize);
-            self.write(base, DISABLE + group * 4, !enabled);
+            self.write(base, DISABLE + group * 4, u32::MAX);
             self.write(base, NOT_ACTIVE + group * 4, u32::MAX);
             self.write(base, NOT_PENDING + group * 4, u32::MAX);
         }
@@ -246,6 +246,9 @@ impl<'a> Gic<'a> {
             }
         } else {
             self.wait(distributor, CONTROL, WRITE_PENDING, 0);
+            if let Some(base) = self.private(affinity) {
+                self.wait(base - PRIVATE, CONTROL, PRIVATE_WRITE_PENDING, 0);
+            }
         }
         let (count, at) = self.routes();
         for number in 0..count {

@@ -9,17 +9,22 @@
 use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
 use crate::machine;
+use crate::probe::Probe;
+use crate::suite::idle;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Cause, Device, GuardAction, ProofVerdict};
 use std::fs;
 use std::path::Path;
 
-/// What the kernel says of a crash that was asked for.
-const CRASH: &str = "sysrq triggered crash";
+/// What the kernel says of a crash that was asked for, in a program's name and inside an
+/// interrupt.
+const CRASHES: [&str; 2] = ["sysrq triggered crash", "crash in an interrupt"];
 /// Workers that a sleep does not disturb.
 const WORKERS: [&str; 4] = ["churn-a", "churn-b", "registers", "pipes"];
 const FOLDER: &str = "/tmp/survive";
+/// How long a machine with a checkpoint is watched while it has nothing to do.
+const IDLE_SECONDS: u64 = 5;
 /// Words of memory that are written between checkpoint and crash.
 const WORDS: usize = 1 << 20;
 
@@ -158,7 +163,7 @@ fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
     }
     if cause == Cause::Panic {
         ensure!(
-            record.story.contains(CRASH),
+            record.story.contains(CRASHES[usize::from(in_an_interrupt(number))]),
             "the story does not tell of the crash:\n{}",
             record.story
         );
@@ -167,11 +172,13 @@ fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
 }
 
 /// How the `number`-th crash comes about, from a CPU that changes.
-fn crash(device: &Device, number: u64, cpus: &[u32]) -> Result<()> {
+fn crash(device: &Device, probe: &Probe, number: u64, cpus: &[u32]) -> Result<()> {
     let cpu = cpus[number as usize % cpus.len()];
     machine::pin(cpu)?;
     if by(number) == Cause::Asked {
         device.rollback()?;
+    } else if in_an_interrupt(number) {
+        probe.say(&format!("crash {cpu}"))?;
     } else {
         machine::write("/proc/sysrq-trigger", "c")?;
     }
@@ -187,11 +194,17 @@ fn by(number: u64) -> Cause {
     }
 }
 
+/// Every third is a panic while an interrupt is handled: the timer's.
+fn in_an_interrupt(number: u64) -> bool {
+    number.is_multiple_of(3)
+}
+
 pub(crate) fn run(fresh: u64, same: u64) -> Result<()> {
     let device = Device::open()?;
     if device.info()?.backend == "vmx" {
         return skip("this backend takes no checkpoints yet");
     }
+    let probe = Probe::load()?;
     let cpus = machine::online()?;
     let refused = device.checkpoint();
     ensure!(refused.is_err(), "a checkpoint was taken without a store");
@@ -245,7 +258,7 @@ pub(crate) fn run(fresh: u64, same: u64) -> Result<()> {
         let wanted = crashes + if checkpoint == 1 { same } else { 1 };
         if number < wanted {
             state.go_on()?;
-            crash(&device, number + 1, &cpus)?;
+            crash(&device, &probe, number + 1, &cpus)?;
         }
         crashes = number;
         if let Some((bytes, path)) = &bytes {
@@ -256,6 +269,11 @@ pub(crate) fn run(fresh: u64, same: u64) -> Result<()> {
         }
     }
     workload.finish()?;
+    let exits = idle::watch(&device, IDLE_SECONDS)?.others;
+    ensure!(
+        exits == 0,
+        "{exits} exits in {IDLE_SECONDS} idle seconds with a checkpoint"
+    );
     let guard = device.guard(GuardAction::Off, 0)?;
     ensure!(guard.store == 0, "not guarded, and {guard:?}");
     expect::attached(&device)?;
