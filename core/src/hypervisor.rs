@@ -62,7 +62,7 @@ use crate::ring::Ring;
 use crate::stage2::Stage2;
 use crate::stats::ExitCounters;
 
-mod guarded;
+pub mod guarded;
 
 use guarded::NO_LEADER;
 

@@ -517,7 +517,8 @@ mod tests {
     #[test]
     fn a_map_that_is_shut_is_empty_and_opens_as_it_was() {
         let mut map = map(8);
-        map.map_identity(GuestRange::new(0, 3 << 30).unwrap()).unwrap();
+        map.map_identity(GuestRange::new(0, 3 << 30).unwrap())
+            .unwrap();
         map.shut();
         assert!(!map.is_shut(), "no frames were taken for it");
         map.may_shut().unwrap();

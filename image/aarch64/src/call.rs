@@ -33,8 +33,8 @@ use mercury_hal::repetition::Repetition;
 use tock_registers::interfaces::Readable;
 
 use crate::death;
-use crate::guard;
 use crate::death::CONDUIT;
+use crate::guard;
 use crate::machine::CPUS;
 use crate::machine::HYPERVISOR;
 use crate::machine::MUTANT;

@@ -13,6 +13,7 @@
 use core::hint;
 use core::sync::atomic::Ordering;
 
+use aarch64_cpu::registers::CNTFRQ_EL0;
 use aarch64_cpu::registers::ELR_EL2;
 use aarch64_cpu::registers::SP_EL0;
 use aarch64_cpu::registers::SP_EL1;
@@ -30,15 +31,14 @@ use mercury_aarch64::guard::saved;
 use mercury_aarch64::guard::sight::Sight;
 use mercury_aarch64::guest;
 use mercury_aarch64::instruction;
-use mercury_aarch64::instruction::VirtualCounter;
-use mercury_core::guard::gather::Verdict;
 use mercury_core::guard::pci;
 use mercury_core::guard::record::CPU_WORDS;
 use mercury_core::hypervisor::Cpu;
+use mercury_core::hypervisor::guarded::Gathered;
+use mercury_core::hypervisor::guarded::Outcome;
 use mercury_hal::addr::HostPhysical;
 use mercury_hal::call::Answer;
 use mercury_hal::call::Request;
-use mercury_hal::clock::Clock;
 use mercury_hal::door::CPU_STACK_TOP;
 use mercury_hal::error::Error;
 use mercury_hal::exit::Policy;
@@ -54,6 +54,7 @@ use crate::call::RUNS_ON;
 use crate::death;
 use crate::machine::CPUS;
 use crate::machine::HYPERVISOR;
+use crate::machine::Machine;
 use crate::machine::PEEK_ENTRIES;
 use crate::machine::PLATFORM;
 
@@ -63,13 +64,20 @@ const PATIENCE: u64 = 8;
 /// Whoever looks through the slots for all memory.
 static LOOKING: SpinMutex<()> = SpinMutex::new(());
 
-/// What came of a gathering, on a CPU that still has a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Nothing: the guest goes on as it was.
-    CalledOff,
-    /// The guest is the checkpoint's.
-    Back,
+/// This CPU, out of its guest.
+struct Out<'a> {
+    area: &'a mut Area<Cpu>,
+    frame: &'a mut Frame,
+}
+
+impl Gathered for Out<'_> {
+    fn lead(&mut self) -> Result<(), Error> {
+        lead(self.area, self.frame)
+    }
+
+    fn switch_off(&mut self) -> ! {
+        switch_off(self.area)
+    }
 }
 
 /// Looks at memory; nothing if the image died meanwhile.
@@ -168,16 +176,8 @@ fn roll_back(area: &mut Area<Cpu>, frame: &mut Frame, argument: u64) -> Result<(
 
 fn gather(area: &mut Area<Cpu>, frame: &mut Frame) -> Outcome {
     area.stack_pointer = stack_pointer(area.kept.state);
-    if !HYPERVISOR.leads(&area.logic) {
-        return park(area);
-    }
-    match lead(area, frame) {
-        Ok(()) => Outcome::Back,
-        Err(error) => {
-            HYPERVISOR.call_off(&area.logic, error);
-            Outcome::CalledOff
-        }
-    }
+    let cpu = area.logic;
+    HYPERVISOR.gather(&cpu, &mut Out { area, frame })
 }
 
 /// Which of its two the guest used.
@@ -191,20 +191,6 @@ fn stack_pointer(state: u64) -> u64 {
     }
 }
 
-fn park(area: &Area<Cpu>) -> Outcome {
-    if !HYPERVISOR.park() {
-        return Outcome::CalledOff;
-    }
-    loop {
-        match HYPERVISOR.verdict() {
-            Verdict::Wait if HYPERVISOR.is_dead() => return Outcome::CalledOff,
-            Verdict::Wait => hint::spin_loop(),
-            Verdict::GoOn => return Outcome::CalledOff,
-            Verdict::Gone => switch_off(area),
-        }
-    }
-}
-
 /// This CPU has no guest any more.
 fn switch_off(area: &Area<Cpu>) -> ! {
     area.life.set(Life::Leaving);
@@ -215,17 +201,8 @@ fn switch_off(area: &Area<Cpu>) -> ! {
     }
 }
 
-/// Waits for this, with patience.
 fn wait(until: impl Fn() -> bool) -> Result<(), Error> {
-    let patience = PATIENCE * aarch64_cpu::registers::CNTFRQ_EL0.get();
-    let begin = VirtualCounter::ticks();
-    while !until() {
-        if VirtualCounter::ticks().wrapping_sub(begin) > patience {
-            return Err(Error::NotGathered);
-        }
-        hint::spin_loop();
-    }
-    Ok(())
+    Machine::wait(PATIENCE * CNTFRQ_EL0.get(), until)
 }
 
 fn lead(area: &mut Area<Cpu>, frame: &mut Frame) -> Result<(), Error> {
@@ -258,9 +235,7 @@ fn lead(area: &mut Area<Cpu>, frame: &mut Frame) -> Result<(), Error> {
         restore(area, frame, sight, first);
         Ok::<_, Error>(number)
     });
-    let Ok(Ok(number)) = went else {
-        death::end()
-    };
+    let Ok(Ok(number)) = went else { death::end() };
     area.repetition = Repetition::default();
     frame.answer(&Answer::Words([number, 0, 0, 0, 0, 0, 0, 0]));
     HYPERVISOR.gone_back();

@@ -163,7 +163,9 @@ fn told(device: &Device, number: u64, cause: Cause, cpus: usize) -> Result<()> {
     }
     if cause == Cause::Panic {
         ensure!(
-            record.story.contains(CRASHES[usize::from(in_an_interrupt(number))]),
+            record
+                .story
+                .contains(CRASHES[usize::from(in_an_interrupt(number))]),
             "the story does not tell of the crash:\n{}",
             record.story
         );
