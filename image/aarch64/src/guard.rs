@@ -98,7 +98,10 @@ fn look<R>(with: impl FnOnce(&mut Sight, &Platform) -> R) -> Result<R, Error> {
     Ok(with(&mut sight, &platform))
 }
 
-/// Carries out what a guest asked for, which stands behind its hypercall.
+/// Carries out what a guest asked for, which stands behind its hypercall. Out of line, as
+/// its neighbour is: no other exit shall save registers for it.
+#[cold]
+#[inline(never)]
 pub(crate) fn carry_out(area: &mut Area<Cpu>, frame: &mut Frame, request: Request) -> u64 {
     let answer = match request {
         Request::Checkpoint => checkpoint(area, frame),
@@ -120,6 +123,8 @@ pub(crate) fn carry_out(area: &mut Area<Cpu>, frame: &mut Frame, request: Reques
 }
 
 /// All CPUs come out: this one came because the map is shut.
+#[cold]
+#[inline(never)]
 pub(crate) fn come_out(area: &mut Area<Cpu>, frame: &mut Frame) -> u64 {
     match gather(area, frame) {
         Outcome::Back => COMES_BACK,

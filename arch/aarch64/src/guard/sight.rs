@@ -67,6 +67,7 @@ impl Sight {
     }
 
     /// Maps a page in slot 0 or 1, and gives its first word's virtual address.
+    #[inline(never)]
     fn map(&mut self, slot: usize, entry: u64) -> *mut u64 {
         let slot = slot & 1;
         let address = self.slots + slot as u64 * PAGE_SIZE;
