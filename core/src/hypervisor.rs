@@ -62,7 +62,7 @@ use crate::ring::Ring;
 use crate::stage2::Stage2;
 use crate::stats::ExitCounters;
 
-mod guarded;
+pub mod guarded;
 
 use guarded::NO_LEADER;
 
@@ -263,6 +263,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         let mut map = Stage2::new(plan.shape, tables)?;
         let zeros = map.memory_mut().take().ok_or(Error::FramesExhausted)?;
         map.memory_mut().fill(zeros, |_| 0);
+        if store.is_some() {
+            map.may_shut()?;
+        }
         self.guarded.store(store.is_some(), Ordering::Release);
         self.leader.store(NO_LEADER, Ordering::Release);
         *self.map_lock()? = Some(Prepared {
@@ -586,6 +589,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Policy for Hypervisor<F, A, C> {
         let Some(prepared) = guard.as_mut() else {
             return FaultAnswer::Refuse;
         };
+        if prepared.map.is_shut() {
+            // Nothing is known of the address; whoever took it away has a word for this CPU.
+            return FaultAnswer::Again;
+        }
         if prepared.plan.lent.covers(address) {
             return FaultAnswer::Hole;
         }

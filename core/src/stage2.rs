@@ -65,6 +65,9 @@ pub struct Stage2<F, M> {
     memory: M,
     census: Census,
     generation: u64,
+    /// Where the root's entries are while the map is shut.
+    aside: Option<HostPhysical>,
+    shut: bool,
     format: core::marker::PhantomData<F>,
 }
 
@@ -89,6 +92,8 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
             memory,
             census: Census::default(),
             generation: 0,
+            aside: None,
+            shut: false,
             format: core::marker::PhantomData,
         };
         // Tables at the root are aligned to their number.
@@ -127,6 +132,59 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
         &mut self.memory
     }
 
+    /// Takes the frames that [`Self::shut`] needs.
+    ///
+    /// # Errors
+    /// [`Error::FramesExhausted`].
+    pub fn may_shut(&mut self) -> Result<(), Error> {
+        let aside = self.memory.take_run(self.shape.root_tables, 1);
+        self.aside = Some(aside.ok_or(Error::FramesExhausted)?);
+        Ok(())
+    }
+
+    /// Takes everything out of the map until it is opened again: whichever CPU runs
+    /// beneath it faults at its next step. Nothing where no frames were taken for it.
+    pub fn shut(&mut self) {
+        if let Some(aside) = self.aside
+            && !self.shut
+        {
+            self.shut = true;
+            self.move_root(self.root, aside);
+            for table in 0..self.shape.root_tables {
+                let table = HostPhysical(self.root.0 + table * PAGE_SIZE);
+                self.memory.fill(table, |_| 0);
+            }
+            self.memory.forget();
+            self.generation += 1;
+        }
+    }
+
+    /// The map is what it was before it was shut.
+    pub fn open(&mut self) {
+        if let Some(aside) = self.aside
+            && self.shut
+        {
+            self.move_root(aside, self.root);
+            self.shut = false;
+        }
+    }
+
+    /// Whether everything is taken away.
+    pub fn is_shut(&self) -> bool {
+        self.shut
+    }
+
+    fn move_root(&mut self, from: HostPhysical, to: HostPhysical) {
+        for table in 0..self.shape.root_tables {
+            for index in 0..ENTRIES {
+                let from = HostPhysical(from.0 + table * PAGE_SIZE);
+                let raw = self.memory.read(from, index);
+                self.memory
+                    .write(HostPhysical(to.0 + table * PAGE_SIZE), index, raw);
+            }
+        }
+    }
+
     /// Maps a range to itself, grown to the largest leaf, below the limit of
     /// the address space. What is mapped already stays as it is.
     ///
@@ -148,8 +206,12 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     ///
     /// # Errors
     /// [`Error::BadAddress`] beyond the limit of the address space,
-    /// [`Error::FramesExhausted`], [`Error::MapConflict`] if it is mapped.
+    /// [`Error::FramesExhausted`], [`Error::MapConflict`] if it is mapped or the map
+    /// is shut.
     pub fn map_at(&mut self, address: GuestPhysical) -> Result<(), Error> {
+        if self.shut {
+            return Err(Error::MapConflict);
+        }
         if address.0 >= self.shape.limit() {
             return Err(Error::BadAddress);
         }
@@ -201,12 +263,15 @@ impl<F: Stage2Format, M: TableMemory + FrameSource> Stage2<F, M> {
     ///
     /// # Errors
     /// [`Error::FramesExhausted`] (the map is as it was, seen by the guest),
-    /// [`Error::BadAddress`] beyond the limit.
+    /// [`Error::BadAddress`] beyond the limit, [`Error::MapConflict`] if the map is shut.
     pub fn replace(
         &mut self,
         page: GuestPhysical,
         with: Option<(HostPhysical, Access)>,
     ) -> Result<(), Error> {
+        if self.shut {
+            return Err(Error::MapConflict);
+        }
         let at = page.page().0;
         if at >= self.shape.limit() {
             return Err(Error::BadAddress);
@@ -447,6 +512,30 @@ mod tests {
             assert_eq!(history[at - 1], Change::Write(0));
             assert!(matches!(history[at + 1], Change::Write(new) if new != 0));
         }
+    }
+
+    #[test]
+    fn a_map_that_is_shut_is_empty_and_opens_as_it_was() {
+        let mut map = map(8);
+        map.map_identity(GuestRange::new(0, 3 << 30).unwrap())
+            .unwrap();
+        map.shut();
+        assert!(!map.is_shut(), "no frames were taken for it");
+        map.may_shut().unwrap();
+        let far = GuestPhysical(1 << 40);
+        map.map_at(far).unwrap();
+        let before = map.translate(far);
+        map.shut();
+        assert!(map.is_shut());
+        assert_eq!(map.memory().history.last(), Some(&Change::Forget));
+        for address in [GuestPhysical(0), far] {
+            assert_eq!(map.translate(address), None);
+            assert_eq!(map.map_at(address), Err(Error::MapConflict));
+            assert_eq!(map.replace(address, None), Err(Error::MapConflict));
+        }
+        map.open();
+        assert_eq!(map.translate(far), before);
+        assert!(map.translate(GuestPhysical(0x1234)).is_some());
     }
 
     #[test]

@@ -23,5 +23,6 @@ pub mod frames;
 pub mod life;
 pub mod pages;
 pub mod paging;
+pub mod pci;
 pub mod quick;
 pub mod repetition;

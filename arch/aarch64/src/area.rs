@@ -79,6 +79,10 @@ pub struct Area<L> {
     pub mutant: u64,
     /// How far this CPU has come, should the image die on it.
     pub life: LifeWord,
+    /// MPIDR_EL1 of a CPU that is in; 0 of one that is not.
+    pub affinity: u64,
+    /// The stack pointer of a guest that parked.
+    pub stack_pointer: u64,
     /// The rest of the guest at an exit, or of the kernel at a call.
     pub kept: Kept,
     /// The logic's.

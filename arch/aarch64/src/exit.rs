@@ -69,6 +69,10 @@ pub enum Next {
     /// The image is dead, and the guest is as it was at the exit: the CPU is
     /// freed.
     Dead,
+    /// What the guest asked for needs all memory in sight, or other CPUs.
+    Guard(Request),
+    /// All CPUs are to come out, and the guest is as it was at the exit.
+    ComeOut,
 }
 
 /// Numbers of the stub's calls, and its answer to what it does not know.
@@ -129,6 +133,12 @@ impl<P: Policy> Exit<'_, P> {
                 self.policy.die();
                 return Next::Dead;
             }
+            // The map may be shut; whatever it was, it faults again if nothing comes of it.
+            Cause::Fault(_) if self.policy.gathers() => {
+                self.count(Reason::Interrupt);
+                self.area.repetition.entry(true);
+                return Next::ComeOut;
+            }
             Cause::Fault(fault) => self.fault(fault, esr),
             Cause::Other(_) => {
                 self.unexpected(0, esr);
@@ -184,20 +194,16 @@ impl<P: Policy> Exit<'_, P> {
         };
         self.count(Reason::Hypercall);
         let answer = self.policy.hypercall(&mut self.area.logic, request);
+        if let Answer::Guard(request) = answer {
+            return Next::Guard(request);
+        }
         if !self.settle() {
             return Next::Dead;
         }
-        self.frame.x[0] = answer.status();
+        self.frame.answer(&answer);
         match answer {
-            Answer::Words(words) => {
-                for (place, word) in self.frame.x.iter_mut().skip(1).zip(words) {
-                    *place = word;
-                }
-                Next::Guest
-            }
-            // Nobody asks for the latter: there is no store here.
-            Answer::Failed(_) | Answer::Guard(_) => Next::Guest,
             Answer::Leave => self.leave(0),
+            _ => Next::Guest,
         }
     }
 

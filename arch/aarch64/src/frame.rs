@@ -4,6 +4,8 @@
 //! A function of Rust keeps X19 to X29 as they are, so an exit saves only the
 //! others, on the CPU's stack. Vector registers are neither saved nor used.
 
+use mercury_hal::call::Answer;
+
 /// X0 to X18 and X30, as the vectors push them.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -12,6 +14,19 @@ pub struct Frame {
     pub x: [u64; 19],
     /// X30.
     pub link: u64,
+}
+
+impl Frame {
+    /// The guest finds this answer behind its hypercall.
+    pub fn answer(&mut self, answer: &Answer) {
+        let [status, places @ ..] = &mut self.x;
+        *status = answer.status();
+        if let Answer::Words(words) = answer {
+            for (place, word) in places.iter_mut().zip(words) {
+                *place = *word;
+            }
+        }
+    }
 }
 
 /// Bytes of a frame; the stack stays aligned.

@@ -55,6 +55,70 @@ instructions! {
     tlbi_vmalls12e1 = "tlbi vmalls12e1";
     /// Every CPU is.
     tlbi_vmalls12e1is = "tlbi vmalls12e1is";
+    /// Every CPU is to forget all translations of EL1 and EL0.
+    tlbi_alle1is = "tlbi alle1is";
+    /// This CPU is to forget all translations of EL2's own.
+    tlbi_alle2 = "tlbi alle2";
+    /// Instruction caches of all CPUs are to be empty.
+    ic_ialluis = "ic ialluis";
+    /// Whoever waits for an event goes on.
+    sev = "sev";
+}
+
+/// All CPUs forget what was fetched and translated of a memory that is another now.
+/// What was stored has been cleaned before (Arm ARM B2.7.4.2, D8.17).
+pub fn forget_all_memory() {
+    dsb_ish();
+    tlbi_alle1is();
+    ic_ialluis();
+    dsb_ish();
+    isb();
+}
+
+/// This CPU is to forget EL2's translation of a page.
+pub fn tlbi_vae2(address: u64) {
+    let page = address >> 12 & 0xfff_ffff_ffff;
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: what is forgotten is walked to again.
+    unsafe {
+        core::arch::asm!("tlbi vae2, {0}", in(reg) page, options(nostack));
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    let _ = page;
+}
+
+/// An interrupt between CPUs for all CPUs but this one (ICC_SGI1R_EL1; Arm IHI 0069,
+/// 12.2). Only where the GIC is a v3 with its registers in force, which the kernel's use
+/// of it shows.
+pub fn send_to_all_others(interrupt: u64) {
+    const ALL_BUT_THIS: u64 = 1 << 40;
+    let value = ALL_BUT_THIS | (interrupt & 0xf) << 24;
+    dsb_ish();
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: other CPUs' kernels take it and find that there is nothing to do.
+    unsafe {
+        core::arch::asm!("msr s3_0_c12_c11_5, {0}", in(reg) value, options(nostack));
+    }
+    #[cfg(not(target_arch = "aarch64"))]
+    let _ = value;
+    isb();
+}
+
+/// Bytes of the smallest line of all data caches (CTR_EL0.DminLine is in words).
+#[must_use]
+pub fn smallest_line() -> usize {
+    #[cfg(target_arch = "aarch64")]
+    let kinds: u64 = {
+        let kinds;
+        // SAFETY: reads CTR_EL0.
+        unsafe {
+            core::arch::asm!("mrs {0}, ctr_el0", out(reg) kinds, options(nomem, nostack));
+        }
+        kinds
+    };
+    #[cfg(not(target_arch = "aarch64"))]
+    let kinds: u64 = 4 << 16;
+    4 << (kinds >> 16 & 0xf)
 }
 
 /// A line of memory is clean to the point of coherency, and in no cache.

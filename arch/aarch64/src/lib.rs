@@ -27,6 +27,7 @@ pub mod el2;
 pub mod exit;
 pub mod frame;
 pub mod frames;
+pub mod guard;
 pub mod guest;
 pub mod inject;
 pub mod instruction;

@@ -23,6 +23,7 @@
 //! lent, and none changes hands while a checkpoint exists.
 
 pub mod gather;
+pub mod pci;
 pub mod record;
 
 use mercury_hal::addr::GuestPhysical;

@@ -6,12 +6,14 @@
 //! state the checkpoint has, does the rest. The backend knows how a CPU is written
 //! down, woken and switched off, and calls these in this order:
 //!
-//! 1. [`Hypervisor::roll_back`] on the CPU that asks, which then knocks at the others;
+//! 1. [`Hypervisor::roll_back`] on the CPU that asks, which then knocks at the others, and
+//!    [`Hypervisor::gather`] on each that is out;
 //! 2. [`Hypervisor::gathered`] on the leader, until it is true or its patience ends
-//!    ([`Hypervisor::call_off`]);
+//!    ([`Hypervisor::wait`]);
 //! 3. [`Hypervisor::may_go_back`]: the last that can fail;
 //! 4. [`Hypervisor::go_back`], when devices no longer write to memory.
 
+use core::hint;
 use core::sync::atomic::Ordering;
 
 use mercury_hal::addr::HostPhysical;
@@ -29,9 +31,32 @@ use mercury_hal::paging::Stage2Format;
 use super::Cpu;
 use super::Hypervisor;
 use crate::guard::Store;
+use crate::guard::gather::Gather;
 use crate::guard::gather::Verdict;
 use crate::guard::record;
 use crate::guard::record::Head;
+
+/// What came of a gathering, on a CPU that still has a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing: the guest goes on as it was.
+    CalledOff,
+    /// The guest is the checkpoint's.
+    Back,
+}
+
+/// A CPU that is out of its guest for a roll-back, and what the backend does with it.
+pub trait Gathered {
+    /// It leads: steps 2 to 4, and its guest is the checkpoint's. An error comes before
+    /// anything was changed.
+    ///
+    /// # Errors
+    /// Why it is to be called off.
+    fn lead(&mut self) -> Result<(), Error>;
+    /// It has no guest any more: it says so ([`Hypervisor::gone`]), and is off until the
+    /// kernel starts it.
+    fn switch_off(&mut self) -> !;
+}
 
 /// Bits of [`Request::RollBack`]'s argument.
 const CAUSE: u64 = 0xff;
@@ -119,7 +144,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     }
 
     /// Whether this CPU is the one that leads a roll-back.
-    pub fn leads(&self, cpu: &Cpu) -> bool {
+    fn leads(&self, cpu: &Cpu) -> bool {
         self.leader.load(Ordering::Acquire) == cpu.index
     }
 
@@ -158,14 +183,70 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         Ok(())
     }
 
-    /// A CPU came out of its guest and parks; `false` if nobody wants it any more.
-    pub fn park(&self) -> bool {
-        self.gather.park()
+    /// A way to knock where there is no interrupt that nobody can mask: the whole map is
+    /// taken away, and every CPU that runs beneath it faults. It is there again when the
+    /// roll-back is over or called off.
+    pub fn shut(&self) {
+        if let Ok(mut guard) = self.map_lock()
+            && self.gather.is_called()
+            && let Some(prepared) = guard.as_mut()
+        {
+            prepared.map.shut();
+        }
     }
 
-    /// What becomes of a CPU that parked.
-    pub fn verdict(&self) -> Verdict {
-        self.gather.verdict()
+    /// Nobody shuts the map between the two.
+    fn open_and(&self, end: impl FnOnce(&Gather)) {
+        if let Ok(mut guard) = self.map_lock() {
+            if let Some(prepared) = guard.as_mut() {
+                prepared.map.open();
+            }
+            end(&self.gather);
+        } else {
+            // The image died: every CPU is freed at its next exit.
+            end(&self.gather);
+        }
+    }
+
+    /// A CPU came out of its guest: it leads, or it parks until it is known what becomes
+    /// of it.
+    pub fn gather(&self, cpu: &Cpu, out: &mut impl Gathered) -> Outcome {
+        if self.leads(cpu) {
+            return match out.lead() {
+                Ok(()) => Outcome::Back,
+                Err(error) => {
+                    self.call_off(cpu, error);
+                    Outcome::CalledOff
+                }
+            };
+        }
+        if !self.gather.park() {
+            return Outcome::CalledOff;
+        }
+        loop {
+            match self.gather.verdict() {
+                Verdict::GoOn => return Outcome::CalledOff,
+                Verdict::Gone => out.switch_off(),
+                // Whoever was to decide is no more; the backend finds that, too.
+                Verdict::Wait if self.is_dead() => return Outcome::CalledOff,
+                Verdict::Wait => hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Waits for this so many ticks of the clock.
+    ///
+    /// # Errors
+    /// [`Error::NotGathered`] if they are over.
+    pub fn wait(patience: u64, until: impl Fn() -> bool) -> Result<(), Error> {
+        let begin = C::ticks();
+        while !until() {
+            if C::ticks().wrapping_sub(begin) > patience {
+                return Err(Error::NotGathered);
+            }
+            hint::spin_loop();
+        }
+        Ok(())
     }
 
     /// A CPU that parked has nothing of its own left to do.
@@ -179,10 +260,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     }
 
     /// On the leader: not to be done. Everybody goes on where he was.
-    pub fn call_off(&self, cpu: &Cpu, error: Error) {
+    fn call_off(&self, cpu: &Cpu, error: Error) {
         self.record(cpu, Event::RollBackRefused, [error as u64, 0, 0, 0, 0]);
         self.refusal.store(error as u32, Ordering::Release);
-        self.gather.cancel();
+        self.open_and(Gather::cancel);
     }
 
     /// Why the last roll-back was called off.
@@ -273,7 +354,7 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
 
     /// On the leader: the roll-back is over.
     pub fn gone_back(&self) {
-        self.gather.over();
+        self.open_and(Gather::over);
     }
 
     /// The argument with which the image itself asks, for a cause that the kernel

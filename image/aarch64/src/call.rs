@@ -4,12 +4,14 @@
 
 use core::sync::atomic::Ordering;
 
+use aarch64_cpu::registers::MPIDR_EL1;
 use mercury_aarch64::area;
 use mercury_aarch64::area::Area;
 use mercury_aarch64::exit;
 use mercury_aarch64::exit::Next;
 use mercury_aarch64::frame::Frame;
 use mercury_aarch64::frame::Vector;
+use mercury_aarch64::guard::platform::Platform;
 use mercury_aarch64::guest;
 use mercury_aarch64::shape;
 use mercury_aarch64::window;
@@ -28,11 +30,16 @@ use mercury_hal::exit::Policy;
 use mercury_hal::life::Life;
 use mercury_hal::paging::Shape;
 use mercury_hal::repetition::Repetition;
+use tock_registers::interfaces::Readable;
 
 use crate::death;
 use crate::death::CONDUIT;
+use crate::guard;
+use crate::machine::CPUS;
 use crate::machine::HYPERVISOR;
 use crate::machine::MUTANT;
+use crate::machine::PEEK_ENTRIES;
+use crate::machine::PLATFORM;
 use crate::machine::VTCR;
 use crate::machine::WINDOW;
 #[cfg(feature = "mutants")]
@@ -43,6 +50,13 @@ const INJECT_REFUSE: u64 = 1;
 /// The same: the image dies.
 #[cfg(feature = "mutants")]
 const INJECT_DIE: u64 = 3;
+
+/// What the vectors do after an exit: the guest runs on.
+pub(crate) const RUNS_ON: u64 = 0;
+/// The CPU leaves.
+pub(crate) const LEAVES: u64 = 1;
+/// The guest is another: all of its registers are those in the frame and in the area.
+pub(crate) const COMES_BACK: u64 = 2;
 
 /// How a call comes back: in X0 and X1.
 #[repr(C)]
@@ -58,11 +72,10 @@ pub(crate) struct Return {
 /// # Safety
 /// Called by the entry code alone: `area` is the start of this CPU's area.
 pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
-    let (operation, arguments, conduit) = {
+    let (operation, arguments, noted) = {
         // SAFETY: only this CPU uses its area.
         let door = unsafe { &(*area).door };
-        let [conduit, ..] = door.noted;
-        (door.operation, door.arguments, conduit)
+        (door.operation, door.arguments, door.noted)
     };
     let [first, second, third, _] = arguments;
     let operation = Operation::decode(operation);
@@ -74,8 +87,9 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
         Some(operation) if operation != Operation::Log && HYPERVISOR.is_dead() => Err(Error::Died),
         // Writes every area, so no reference to this one may be alive.
         Some(Operation::Prepare) => {
+            let [conduit, ..] = noted;
             CONDUIT.store(conduit, Ordering::Relaxed);
-            prepare(first)
+            prepare(first, Platform::from_noted(&noted))
         }
         Some(Operation::Map) => GuestRange::new(first, second)
             .ok_or(Error::BadParameters)
@@ -101,7 +115,7 @@ pub(crate) unsafe extern "C" fn mercury_call(area: *mut Area<Cpu>) -> Return {
 }
 
 /// Takes the module's parameters, and lays out every CPU's area.
-fn prepare(parameters_frame: u64) -> Result<(), Error> {
+fn prepare(parameters_frame: u64, platform: Option<Platform>) -> Result<(), Error> {
     let at = (window::FRAME_BASE + parameters_frame * PAGE_SIZE) as *const Parameters;
     // SAFETY: the module mapped the frame there, wrote the structure and does
     // not write it again; it stays lent as long as this image is in memory.
@@ -120,9 +134,11 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
     if !known {
         return Err(Error::BadParameters);
     }
-    if parameters.store_frames != 0 {
+    // What it would take to go back is not known.
+    if parameters.store_frames != 0 && platform.is_none() {
         return Err(Error::Unsupported);
     }
+    *PLATFORM.try_lock().ok_or(Error::WrongPhase)? = platform;
     let [plain, other] = parameters.proof_pages;
     let plan = Plan {
         lent,
@@ -138,14 +154,16 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
             other: GuestPhysical(other),
         },
         cpus,
-        // No backend here takes checkpoints yet.
-        store_frames: 0,
+        store_frames: u64::from(parameters.store_frames),
         memory_end: parameters.memory_end,
         crash_loop_ticks: parameters.crash_loop_ticks,
     };
     HYPERVISOR.prepare(plan, WINDOW)?;
     VTCR.store(start.vtcr(range), Ordering::Relaxed);
     MUTANT.store(parameters.mutant, Ordering::Relaxed);
+    CPUS.store(cpus, Ordering::Relaxed);
+    let entries = window::FRAME_BASE + parameters.peek_table_frame * PAGE_SIZE;
+    PEEK_ENTRIES.store(entries, Ordering::Relaxed);
     for cpu in 0..cpus {
         let area = area::address(cpu) as *mut Area<Cpu>;
         // SAFETY: the module mapped it. No CPU but this one is inside, and its
@@ -153,6 +171,7 @@ fn prepare(parameters_frame: u64) -> Result<(), Error> {
         let area = unsafe { &mut *area };
         area.index = cpu;
         area.mutant = parameters.mutant;
+        area.affinity = 0;
         area.repetition = Repetition::default();
         area.logic = Cpu::new(cpu);
     }
@@ -167,6 +186,7 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<(), Error> {
     }
     let root = HYPERVISOR.entering(&mut area.logic)?;
     area.quick = HYPERVISOR.quick(&area.logic);
+    area.affinity = MPIDR_EL1.get();
     area.life.set(Life::Entering);
     guest::begin(area, root, VTCR.load(Ordering::Relaxed));
     #[cfg(feature = "mutants")]
@@ -176,7 +196,8 @@ fn enter(area: &mut Area<Cpu>, inject: u64) -> Result<(), Error> {
     Ok(())
 }
 
-/// An exit of this CPU's guest. 0: it runs on.
+/// An exit of this CPU's guest. What is to follow: [`RUNS_ON`], [`LEAVES`] or
+/// [`COMES_BACK`].
 ///
 /// # Safety
 /// Called by the vectors alone: `area` is the start of this CPU's area, and
@@ -200,11 +221,14 @@ pub(crate) unsafe extern "C" fn mercury_exit(
     match exit::handle(area, frame, Vector::from_number(vector), &HYPERVISOR) {
         Next::Guest => {
             area.life.set(Life::Outside);
-            0
+            RUNS_ON
         }
+        Next::Guard(request) => guard::carry_out(area, frame, request),
+        Next::ComeOut => guard::come_out(area, frame),
         Next::Leave => {
             area.life.set(Life::Leaving);
-            1
+            area.affinity = 0;
+            LEAVES
         }
         // SAFETY: the guest has just exited, and is as it was.
         Next::Dead => unsafe { death::free(area) },

@@ -2,16 +2,19 @@
 //! What there is once: the hypervisor, and where things are.
 #![expect(unsafe_code, reason = "reaches frames through the window")]
 
+use core::sync::atomic::AtomicU32;
 use core::sync::atomic::AtomicU64;
 
 use mercury_aarch64::el2::ThisCpu;
 use mercury_aarch64::frames::Frames;
 use mercury_aarch64::frames::Words;
+use mercury_aarch64::guard::platform::Platform;
 use mercury_aarch64::instruction::VirtualCounter;
 use mercury_aarch64::stage2::Stage2Tables;
 use mercury_aarch64::window::FRAME_BASE;
 use mercury_core::hypervisor::Hypervisor;
 use mercury_hal::addr::PAGE_SIZE;
+use spin::mutex::SpinMutex;
 
 /// The hypervisor, as it is on this architecture.
 pub(crate) type Machine = Hypervisor<Stage2Tables, Window, VirtualCounter>;
@@ -21,6 +24,13 @@ pub(crate) static HYPERVISOR: Machine = Machine::new();
 
 /// VTCR_EL2 for the map.
 pub(crate) static VTCR: AtomicU64 = AtomicU64::new(0);
+
+/// How many CPUs there may be, and where the entries of the slots for pages begin.
+pub(crate) static CPUS: AtomicU32 = AtomicU32::new(0);
+pub(crate) static PEEK_ENTRIES: AtomicU64 = AtomicU64::new(0);
+
+/// The machine around the CPUs; where it is not known there is no store.
+pub(crate) static PLATFORM: SpinMutex<Option<Platform>> = SpinMutex::new(None);
 
 /// Test build: the defect that was asked for.
 pub(crate) static MUTANT: AtomicU64 = AtomicU64::new(0);

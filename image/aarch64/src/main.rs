@@ -16,6 +16,8 @@ mod death;
 #[cfg(target_os = "none")]
 mod entry;
 #[cfg(target_os = "none")]
+mod guard;
+#[cfg(target_os = "none")]
 mod machine;
 #[cfg(all(target_os = "none", feature = "mutants"))]
 mod provoke;

@@ -14,13 +14,14 @@
 use core::hint;
 use core::sync::atomic::Ordering;
 
-use mercury_core::guard::gather::Verdict;
+use mercury_core::guard::pci;
 use mercury_core::guard::record::CPU_WORDS;
 use mercury_core::hypervisor::Cpu;
+use mercury_core::hypervisor::guarded::Gathered;
+use mercury_core::hypervisor::guarded::Outcome;
 use mercury_hal::call::Answer;
 use mercury_hal::call::Cause;
 use mercury_hal::call::Request;
-use mercury_hal::clock::Clock;
 use mercury_hal::error::Error;
 use mercury_hal::exit::Policy;
 use mercury_hal::life::Life;
@@ -32,10 +33,9 @@ use mercury_x86::area::Area;
 use mercury_x86::area::register;
 use mercury_x86::exception;
 use mercury_x86::guard::local_apic;
-use mercury_x86::guard::pci;
+use mercury_x86::guard::pci::Ports;
 use mercury_x86::guard::sight::Sight;
 use mercury_x86::instruction;
-use mercury_x86::instruction::TimeStampCounter;
 use mercury_x86::nmi;
 use mercury_x86::registers;
 use mercury_x86::svm::capabilities::Capabilities;
@@ -46,6 +46,7 @@ use spin::mutex::SpinMutex;
 
 use crate::machine::CPUS;
 use crate::machine::HYPERVISOR;
+use crate::machine::Machine;
 use crate::svm::guest_block;
 
 /// How long the leader waits for the others: some seconds on every machine.
@@ -54,13 +55,20 @@ const PATIENCE: u64 = 1 << 34;
 /// Whoever looks through the slots for all memory.
 static LOOKING: SpinMutex<()> = SpinMutex::new(());
 
-/// What came of a gathering, on a CPU that still has a guest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Nothing: the guest goes on as it was.
-    CalledOff,
-    /// The guest is the checkpoint's.
-    Back,
+/// This CPU, out of its guest.
+struct Out<'a> {
+    area: &'a mut Area<Cpu>,
+    block: &'a mut ControlBlock,
+}
+
+impl Gathered for Out<'_> {
+    fn lead(&mut self) -> Result<(), Error> {
+        lead(self.area, self.block)
+    }
+
+    fn switch_off(&mut self) -> ! {
+        switch_off(self.area, self.block)
+    }
 }
 
 /// Looks at memory; nothing if the image died meanwhile.
@@ -140,29 +148,8 @@ fn roll_back(area: &mut Area<Cpu>, block: &mut ControlBlock, argument: u64) -> R
 }
 
 fn gather(area: &mut Area<Cpu>, block: &mut ControlBlock) -> Outcome {
-    if !HYPERVISOR.leads(&area.logic) {
-        return park(area, block);
-    }
-    match lead(area, block) {
-        Ok(()) => Outcome::Back,
-        Err(error) => {
-            HYPERVISOR.call_off(&area.logic, error);
-            Outcome::CalledOff
-        }
-    }
-}
-
-fn park(area: &Area<Cpu>, block: &ControlBlock) -> Outcome {
-    if !HYPERVISOR.park() {
-        return Outcome::CalledOff;
-    }
-    loop {
-        match HYPERVISOR.verdict() {
-            Verdict::Wait => hint::spin_loop(),
-            Verdict::GoOn => return Outcome::CalledOff,
-            Verdict::Gone => switch_off(area, block),
-        }
-    }
+    let cpu = area.logic;
+    HYPERVISOR.gather(&cpu, &mut Out { area, block })
 }
 
 /// This CPU has no guest any more.
@@ -184,16 +171,8 @@ fn switch_off(area: &Area<Cpu>, block: &ControlBlock) -> ! {
     }
 }
 
-/// Waits for this, with patience.
 fn wait(until: impl Fn() -> bool) -> Result<(), Error> {
-    let begin = TimeStampCounter::ticks();
-    while !until() {
-        if TimeStampCounter::ticks().wrapping_sub(begin) > PATIENCE {
-            return Err(Error::NotGathered);
-        }
-        hint::spin_loop();
-    }
-    Ok(())
+    Machine::wait(PATIENCE, until)
 }
 
 fn lead(area: &mut Area<Cpu>, block: &mut ControlBlock) -> Result<(), Error> {
@@ -210,7 +189,7 @@ fn lead(area: &mut Area<Cpu>, block: &mut ControlBlock) -> Result<(), Error> {
     })??;
     // From here on nobody else has a guest, and nothing fails but by a bug of ours.
     let went = look(area, |sight| {
-        let devices = pci::quiet_all(&mut pci::Ports);
+        let devices = pci::quiet_all(&mut Ports);
         wait(|| HYPERVISOR.alone())?;
         local_apic::switch_others_off(sight);
         let ([first, second], number) = HYPERVISOR.go_back(&area.logic, sight, devices)?;

@@ -3,7 +3,9 @@
  * The end of the kernel, from where it may come: `crash WAY CPU`.
  *
  *   oops			a store to nowhere, in this process
- *   irq			a panic in an interrupt handler
+ *   irq			a panic in an interrupt between CPUs
+ *   timer		a panic in the timer's interrupt, which the machine needs afterwards:
+ *			the interrupt controller still has it as being handled
  *   softirq		a panic in a tasklet
  *   irqs-off		a panic here, while that CPU spins with its IRQs off
  *
@@ -12,6 +14,7 @@
  * and what an architecture adds (arch_crash).
  */
 #include <linux/errno.h>
+#include <linux/hrtimer.h>
 #include <linux/interrupt.h>
 #include <linux/irqflags.h>
 #include <linux/kernel.h>
@@ -28,6 +31,20 @@ static void die(struct tasklet_struct *unused)
 	panic(CRASH_TEXT);
 }
 static DECLARE_TASKLET(deadly, die);
+
+static enum hrtimer_restart die_in_time(struct hrtimer *unused)
+{
+	panic(CRASH_TEXT);
+}
+
+static void die_in_a_moment(void *unused)
+{
+	static struct hrtimer timer;
+
+	hrtimer_init(&timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	timer.function = die_in_time;
+	hrtimer_start(&timer, ms_to_ktime(1), HRTIMER_MODE_REL_PINNED_HARD);
+}
 
 static void die_in_interrupt(void *unused)
 {
@@ -77,6 +94,8 @@ int command_crash(const char *words, struct answer *answer)
 	}
 	if (!strcmp(way, "irq"))
 		return on_cpu(cpu, die_in_interrupt, NULL);
+	if (!strcmp(way, "timer"))
+		return on_cpu(cpu, die_in_a_moment, NULL);
 	if (!strcmp(way, "softirq"))
 		return on_cpu(cpu, die_soon, NULL);
 	if (!strcmp(way, "resume")) {

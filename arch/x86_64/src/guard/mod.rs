@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 //! What a roll-back needs of an x86 machine: all memory in sight ([`sight`]), the local
-//! interrupt controller that wakes and stops CPUs ([`local_apic`]), and devices that no
-//! longer write to memory ([`pci`]).
+//! interrupt controller that wakes and stops CPUs ([`local_apic`]), and the configuration
+//! of devices, which are to write to memory no longer ([`pci`]).
 
 pub mod local_apic;
 pub mod pci;

@@ -47,7 +47,8 @@ pub struct Checkpoint {
 
 /// A CPU at the end of the time that did not happen. Registers are in the order of the
 /// architecture (x86: RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8 to R15, RIP, RFLAGS,
-/// CR0, CR2, CR3, CR4, EFER, GS base, kernel GS base, CS, SS).
+/// CR0, CR2, CR3, CR4, EFER, GS base, kernel GS base, CS, SS; ARM64: X0 to X15, PC,
+/// PSTATE, SP, X19 to X30).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrashedCpu {
     /// Its number.

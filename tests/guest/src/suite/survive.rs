@@ -10,6 +10,7 @@ use crate::expect::{self, skip};
 use crate::kernel_log::KernelLog;
 use crate::machine;
 use crate::probe::Probe;
+use crate::suite::idle;
 use crate::workload::Workload;
 use anyhow::{Context, Result, bail, ensure};
 use mercury_device::{Cause, Device, GuardAction, GuardOptions, ProofVerdict};
@@ -26,8 +27,10 @@ pub(crate) enum Way {
     Asked,
     /// A store to nowhere, in a process
     Oops,
-    /// A panic in an interrupt handler
+    /// A panic in an interrupt between CPUs
     Irq,
+    /// A panic in the timer's interrupt
+    Timer,
     /// A panic in a tasklet
     Softirq,
     /// A panic while another CPU spins with its interrupts off
@@ -65,6 +68,7 @@ impl Way {
             Self::Asked => return Ok(device.rollback()?),
             Self::Oops => "oops",
             Self::Irq => "irq",
+            Self::Timer => "timer",
             Self::Softirq => "softirq",
             Self::IrqsOff => "irqs-off",
             Self::Nmi => "nmi",
@@ -72,14 +76,16 @@ impl Way {
             Self::Triple => "triple",
         };
         Probe::load()?.say(&format!("crash {name} {cpu}"))?;
-        // A tasklet may run a moment later.
+        // A tasklet or a timer may come a moment later.
         std::thread::sleep(Duration::from_secs(5));
         Ok(())
     }
 }
 
 /// Of a row that names none.
-const WAYS: [Way; 3] = [Way::Sysrq, Way::Asked, Way::Sysrq];
+const WAYS: [Way; 3] = [Way::Sysrq, Way::Asked, Way::Timer];
+/// How long a machine with a checkpoint is watched while it has nothing to do.
+const IDLE_SECONDS: u64 = 5;
 /// Workers that a sleep does not disturb.
 const WORKERS: [&str; 4] = ["churn-a", "churn-b", "registers", "pipes"];
 const FOLDER: &str = "/tmp/survive";
@@ -253,7 +259,7 @@ pub(crate) fn run(fresh: u64, same: u64, ways: &[Way]) -> Result<()> {
     let ways = if ways.is_empty() { &WAYS } else { ways };
     let way = |number: u64| ways[(number as usize + ways.len() - 1) % ways.len()];
     machine::write("/proc/sys/kernel/panic_on_oops", "1")?;
-    if device.info()?.backend != "svm" {
+    if device.info()?.backend == "vmx" {
         return skip("this backend takes no checkpoints yet");
     }
     let cpus = machine::online()?;
@@ -328,6 +334,11 @@ pub(crate) fn run(fresh: u64, same: u64, ways: &[Way]) -> Result<()> {
         }
     }
     workload.finish()?;
+    let exits = idle::watch(&device, IDLE_SECONDS)?.others;
+    ensure!(
+        exits == 0,
+        "{exits} exits in {IDLE_SECONDS} idle seconds with a checkpoint"
+    );
     let guard = device.guard(GuardAction::Off, GuardOptions::default())?;
     ensure!(guard.store == 0, "not guarded, and {guard:?}");
     expect::attached(&device)?;
