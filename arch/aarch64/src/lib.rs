@@ -11,7 +11,7 @@
 //! From outside to inside: [`shape`] sizes the map from the ID registers,
 //! [`stage2`] writes its entries, [`guest`] turns it on and off, [`syndrome`]
 //! takes an exit apart, [`exit`] answers it, [`inject`] is what the guest gets
-//! where the answer is no. [`el2`] is what the order of stores, barriers and
+//! where the answer is no. [`guard`] is what a roll-back needs beside. [`el2`] is what the order of stores, barriers and
 //! invalidations is written in, and [`frames`] the memory of the tables. The instructions on the way between the MMU off and
 //! the MMU on are the image's (`image/aarch64`).
 //!

@@ -6,7 +6,7 @@
 //! ([`mercury_hal::door`]), and no life of its own: it runs when a CPU comes
 //! through the door and when a guest exits, on that CPU's stack, with all
 //! interrupts masked, and nothing in it ever waits for another CPU longer than
-//! that CPU holds one short lock.
+//! that CPU holds one short lock, but for a checkpoint and a roll-back (`guard`).
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
