@@ -199,6 +199,8 @@ fn stack_pointer(state: u64) -> u64 {
 /// This CPU has no guest any more.
 fn switch_off(area: &Area<Cpu>) -> ! {
     area.life.set(Life::Leaving);
+    // Where the controller cannot be seen, the leader fails too, and ends the machine.
+    let _ = look(|sight, platform| Gic::new(sight, platform).forget_private(area.affinity));
     guest::end(area);
     HYPERVISOR.gone();
     loop {
@@ -225,20 +227,22 @@ fn lead(area: &mut Area<Cpu>, frame: &mut Frame) -> Result<(), Error> {
     // From here on nobody else has a guest, and nothing fails but by a bug of ours.
     area.life.set(Life::Leaving);
     let affinity = area.affinity;
-    let went = look(|sight, platform| {
-        let devices = pci::quiet_all(&mut Ecam::new(sight, platform));
-        Gic::new(sight, platform).take_off_memory();
-        wait(|| HYPERVISOR.alone())?;
-        let others = (0..CPUS.load(Ordering::Relaxed)).filter(|cpu| *cpu != index);
-        for other in others {
-            if let Some(affinity) = forget(other) {
-                wait(|| psci::is_off(affinity))?;
+    // The others look at the controller before they go.
+    let went = wait(|| HYPERVISOR.alone()).and_then(|()| {
+        look(|sight, platform| {
+            let devices = pci::quiet_all(&mut Ecam::new(sight, platform));
+            Gic::new(sight, platform).take_off_memory();
+            let others = (0..CPUS.load(Ordering::Relaxed)).filter(|cpu| *cpu != index);
+            for other in others {
+                if let Some(affinity) = forget(other) {
+                    wait(|| psci::is_off(affinity))?;
+                }
             }
-        }
-        let ([first, second], number) = HYPERVISOR.go_back(&area.logic, sight, devices)?;
-        Gic::new(sight, platform).put_back(affinity, second);
-        restore(area, frame, sight, first);
-        Ok::<_, Error>(number)
+            let ([first, second], number) = HYPERVISOR.go_back(&area.logic, sight, devices)?;
+            Gic::new(sight, platform).put_back(affinity, second);
+            restore(area, frame, sight, first);
+            Ok::<_, Error>(number)
+        })
     });
     let Ok(Ok(number)) = went else { death::end() };
     area.repetition = Repetition::default();

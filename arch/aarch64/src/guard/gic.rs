@@ -226,6 +226,22 @@ impl<'a> Gic<'a> {
         }
     }
 
+    /// Nothing of this CPU's own is being handled or waits any more, on this CPU. It would
+    /// wait while the CPU is off, and the crashed kernel's request to stop would be taken as
+    /// soon as it is on again.
+    pub fn forget_private(&mut self, affinity: u64) {
+        let distributor = self.distributor();
+        let base = self.private(affinity).unwrap_or(distributor);
+        self.write(base, NOT_ACTIVE, u32::MAX);
+        self.write(base, NOT_PENDING, u32::MAX);
+        if let Controller::V2 { interface, .. } = self.controller {
+            for register in 0..4 {
+                self.write(distributor, NOT_SENT + register * 4, u32::MAX);
+                self.write(interface, ACTIVE_PRIORITIES + register * 4, 0);
+            }
+        }
+    }
+
     /// Nothing is being handled or waits any more, and what was enabled and whereto is as
     /// it was written down.
     pub fn put_back(&mut self, affinity: u64, kept: HostPhysical) {
@@ -239,12 +255,8 @@ impl<'a> Gic<'a> {
             self.write(base, NOT_ACTIVE + group * 4, u32::MAX);
             self.write(base, NOT_PENDING + group * 4, u32::MAX);
         }
-        if let Controller::V2 { interface, .. } = self.controller {
-            for register in 0..4 {
-                self.write(distributor, NOT_SENT + register * 4, u32::MAX);
-                self.write(interface, ACTIVE_PRIORITIES + register * 4, 0);
-            }
-        } else {
+        self.forget_private(affinity);
+        if let Controller::V3 { .. } = self.controller {
             self.wait(distributor, CONTROL, WRITE_PENDING, 0);
             if let Some(base) = self.private(affinity) {
                 self.wait(base - PRIVATE, CONTROL, PRIVATE_WRITE_PENDING, 0);
