@@ -27,11 +27,12 @@ use mercury_hal::exit::Policy;
 use mercury_hal::frames::FrameAccess;
 use mercury_hal::pages::Pages;
 use mercury_hal::paging::Stage2Format;
+use spin::mutex::SpinMutexGuard;
 
 use super::Cpu;
 use super::Hypervisor;
+use super::Prepared;
 use crate::guard::Store;
-use crate::guard::gather::Gather;
 use crate::guard::gather::Verdict;
 use crate::guard::record;
 use crate::guard::record::Head;
@@ -53,6 +54,8 @@ pub trait Gathered {
     /// # Errors
     /// Why it is to be called off.
     fn lead(&mut self) -> Result<(), Error>;
+    /// Ticks of the clock that it waits for a leader: more than a leader waits for it.
+    fn patience(&self) -> u64;
     /// It has no guest any more: it says so ([`Hypervisor::gone`]), and is off until the
     /// kernel starts it.
     fn switch_off(&mut self) -> !;
@@ -195,16 +198,13 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         }
     }
 
-    /// Nobody shuts the map between the two.
-    fn open_and(&self, end: impl FnOnce(&Gather)) {
-        if let Ok(mut guard) = self.map_lock() {
-            if let Some(prepared) = guard.as_mut() {
-                prepared.map.open();
-            }
-            end(&self.gather);
-        } else {
-            // The image died: every CPU is freed at its next exit.
-            end(&self.gather);
+    /// Opens the map again. Nobody shuts it before its lock is given back; if the image
+    /// died, every CPU is freed at its next exit.
+    fn open(guard: &mut Result<SpinMutexGuard<'_, Option<Prepared<F, A>>>, Error>) {
+        if let Ok(guard) = guard
+            && let Some(prepared) = guard.as_mut()
+        {
+            prepared.map.open();
         }
     }
 
@@ -223,12 +223,16 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
         if !self.gather.park() {
             return Outcome::CalledOff;
         }
+        let begin = C::ticks();
         loop {
             match self.gather.verdict() {
                 Verdict::GoOn => return Outcome::CalledOff,
                 Verdict::Gone => out.switch_off(),
                 // Whoever was to decide is no more; the backend finds that, too.
                 Verdict::Wait if self.is_dead() => return Outcome::CalledOff,
+                Verdict::Wait if C::ticks().wrapping_sub(begin) > out.patience() => {
+                    self.call_off(cpu, Error::NotGathered);
+                }
                 Verdict::Wait => hint::spin_loop(),
             }
         }
@@ -260,10 +264,18 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
     }
 
     /// On the leader: not to be done. Everybody goes on where he was.
+    ///
+    /// Also on a CPU that parked, when no leader came: it may be where nothing reaches it.
+    /// The lock of the map says who was first, it or a leader that came late.
     fn call_off(&self, cpu: &Cpu, error: Error) {
+        let mut guard = self.map_lock();
+        if !self.gather.is_called() {
+            return;
+        }
         self.record(cpu, Event::RollBackRefused, [error as u64, 0, 0, 0, 0]);
         self.refusal.store(error as u32, Ordering::Release);
-        self.open_and(Gather::cancel);
+        Self::open(&mut guard);
+        self.gather.cancel();
     }
 
     /// Why the last roll-back was called off.
@@ -313,6 +325,10 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
                 pages.write(frame, at + offset, word);
             }
         }
+        // One that parked has waited long enough, and all go on.
+        if !self.gather.is_called() {
+            return Err(Error::NotGathered);
+        }
         self.gather.dismiss();
         Ok(())
     }
@@ -354,7 +370,9 @@ impl<F: Stage2Format, A: FrameAccess, C: Clock> Hypervisor<F, A, C> {
 
     /// On the leader: the roll-back is over.
     pub fn gone_back(&self) {
-        self.open_and(Gather::over);
+        let mut guard = self.map_lock();
+        Self::open(&mut guard);
+        self.gather.over();
     }
 
     /// The argument with which the image itself asks, for a cause that the kernel

@@ -75,6 +75,10 @@ impl Gathered for Out<'_> {
         lead(self.area, self.frame)
     }
 
+    fn patience(&self) -> u64 {
+        2 * PATIENCE * CNTFRQ_EL0.get()
+    }
+
     fn switch_off(&mut self) -> ! {
         switch_off(self.area)
     }

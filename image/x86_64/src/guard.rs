@@ -66,6 +66,10 @@ impl Gathered for Out<'_> {
         lead(self.area, self.block)
     }
 
+    fn patience(&self) -> u64 {
+        2 * PATIENCE
+    }
+
     fn switch_off(&mut self) -> ! {
         switch_off(self.area, self.block)
     }
