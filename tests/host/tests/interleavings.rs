@@ -10,6 +10,8 @@ use loom::sync::atomic::Ordering;
 use loom::thread;
 use mercury_hal::error::Error;
 use mercury_host_tests::interleaved::generation::Generation;
+use mercury_host_tests::interleaved::guard::gather::Gather;
+use mercury_host_tests::interleaved::guard::gather::Verdict;
 use mercury_host_tests::interleaved::phase::Phase;
 use mercury_host_tests::interleaved::phase::Progress;
 use mercury_host_tests::interleaved::ring::Ring;
@@ -303,5 +305,53 @@ fn a_late_cpu_and_the_next_visit() {
             assert_eq!(slot.touch(|visit| visit), 20 + u32::from(came));
         }
         late.join().unwrap();
+    });
+}
+
+/// A roll-back is called off while CPUs come out: each goes on or was too late, nobody is
+/// counted any more, and the next call finds a clean table.
+#[test]
+fn a_roll_back_that_is_called_off_leaves_nobody_behind() {
+    model(4, || {
+        let gather = Arc::new(Gather::new());
+        assert!(gather.call());
+        let others = [gather.clone(), gather.clone()].map(|gather| {
+            thread::spawn(move || {
+                let parked = gather.park();
+                // As often as it is asked before it is told to go on, nothing changes.
+                parked && gather.verdict() == Verdict::Wait
+            })
+        });
+        gather.cancel();
+        for other in others {
+            if other.join().unwrap() {
+                assert_eq!(gather.verdict(), Verdict::GoOn);
+            }
+        }
+        assert_eq!(gather.parked(), 0);
+        assert!(gather.call());
+    });
+}
+
+/// All that parked go off at once: the leader finds itself alone when all of them are gone.
+#[test]
+fn a_leader_is_alone_when_all_others_are_gone() {
+    model(4, || {
+        let gather = Arc::new(Gather::new());
+        assert!(gather.call() && gather.park() && gather.park());
+        gather.dismiss();
+        let others = [gather.clone(), gather.clone()].map(|gather| {
+            thread::spawn(move || {
+                assert_eq!(gather.verdict(), Verdict::Gone);
+                gather.gone();
+            })
+        });
+        assert!(gather.parked() <= 2 && !gather.park());
+        for other in others {
+            other.join().unwrap();
+        }
+        assert_eq!(gather.parked(), 0);
+        gather.over();
+        assert!(gather.call());
     });
 }

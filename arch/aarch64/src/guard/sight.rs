@@ -95,8 +95,11 @@ impl Sight {
 
     /// A page that is mapped is in memory, and in no cache.
     fn clean(&self, page: *mut u64) {
-        for at in (0..PAGE_SIZE).step_by(self.line) {
-            instruction::clean(page as u64 + at);
+        // Not step_by, which can panic.
+        let mut at = 0;
+        while at < PAGE_SIZE as usize {
+            instruction::clean(page as u64 + at as u64);
+            at += self.line;
         }
         instruction::dsb_sy();
     }

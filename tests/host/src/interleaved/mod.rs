@@ -6,6 +6,12 @@
 
 #[path = "../../../../core/src/generation.rs"]
 pub mod generation;
+#[path = "."]
+pub mod guard {
+    //! As deep as in the core.
+    #[path = "../../../../core/src/guard/gather.rs"]
+    pub mod gather;
+}
 #[path = "../../../../core/src/phase.rs"]
 pub mod phase;
 #[path = "../../../../core/src/ring.rs"]
